@@ -18,7 +18,7 @@ HOSTILE = [
     "@at",
     "#hash",
     " spaces at the ends ",
-    "user:password>x",
+    "with:colon>and angle",
     "two\nlines\r\nand\ttabs",
     "\x1a\x07\x7f",
     "Grüße, 世界 🐘",

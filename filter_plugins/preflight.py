@@ -1,0 +1,748 @@
+# SPDX-License-Identifier: MIT
+"""The rules of the preflight: what may be declared, and what a target and a controller must offer.
+
+Every rule is a pure function that takes values and returns problems, one line each: the variable's name, its value
+(never a secret's) and the rule. They are collected, not raised, so that an operator sees all of them at once. The
+`preflight` action gathers the values; `preflight_problems` applies the rules.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import ipaddress
+import json
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+
+def _sibling(name: str) -> Any:
+    """Import another file of this folder: Ansible does not put filter plugins on Python's path."""
+    spec = importlib.util.spec_from_file_location(f"pressdock_{name}", Path(__file__).with_name(f"{name}.py"))
+    if spec is None or spec.loader is None:
+        raise ImportError(name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+bytes_from_size = _sibling("formats").bytes_from_size
+parse_key = _sibling("secrets").parse_key
+
+DISTRIBUTIONS = {"Debian": ("12", "13"), "Ubuntu": ("24.04",)}
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+CONTROLLER_PYTHON = (3, 11)
+TARGET_PYTHON = (3, 9)
+# A stack that runs already needs room for a rebuilt image, not for everything: this part of the minimum.
+RUNNING_DISK_PART = 10
+
+SHORTEST_SECRET = 12
+LONGEST_SECRET = 1024
+# Words of examples and of the lists that attackers try first. What is left of a secret without them must still be one.
+PLACEHOLDERS = (
+    "administrator", "changeit", "changeme", "placeholder", "password", "passw0rd", "p4ssw0rd", "p@ssw0rd", "passwort",
+    "motdepasse", "wordpress", "pressdock", "replaceme", "replace", "example", "default", "letmein", "secret", "change",
+    "qwerty", "azerty", "admin", "login", "token", "abcdef", "your", "test", "todo", "user", "root", "this", "here",
+    "pass", "key", "me", "my", "it",
+)  # fmt: skip
+
+SITE_NAME = re.compile(r"[a-z][a-z0-9]{0,15}")
+STACK_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+LOGIN = re.compile(r"[A-Za-z0-9_.@-]{1,60}")
+EMAIL = re.compile(
+    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?P<domain>[A-Za-z0-9.-]+\.[A-Za-z][A-Za-z0-9-]*[A-Za-z0-9])"
+)
+LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+TABLE_PREFIX = re.compile(r"[A-Za-z0-9_]{1,20}")
+WORDPRESS_ROLES = ("administrator", "editor", "author", "contributor", "subscriber")
+SITE_REQUIRED = ("domain", "title", "administrator", "users")
+
+# Directories that belong to the system. The data may be neither in them nor, for the first group, anywhere below.
+SYSTEM_TREES = (
+    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/lost+found", "/proc", "/run", "/sbin",
+    "/sys", "/tmp", "/usr", "/var/cache", "/var/lib/apt", "/var/lib/containerd", "/var/lib/dpkg", "/var/log",  # noqa: S108
+    "/var/run", "/var/tmp",  # noqa: S108
+)  # fmt: skip
+SYSTEM_DIRECTORIES = ("/", "/home", "/media", "/mnt", "/opt", "/root", "/srv", "/var", "/var/lib", "/var/lib/docker")
+
+# What an option's name says about its value beyond its type: every role's options are checked by these.
+SIZE_SUFFIX = re.compile(r"_(memory|memory_limit|memory_min|disk_min|upload_limit|log_size|temporary_size|buffer_pool)$")
+POSITIVE_SUFFIX = re.compile(r"_(timeout|interval|retries|pids|cpus|workers|days|kept|lines|files|max_execution_time)$")
+ZERO_ALLOWED = re.compile(r"_kept$")
+
+TYPES: dict[str, tuple[type, ...]] = {
+    "str": (str,), "path": (str,), "int": (int,), "float": (float, int), "bool": (bool,), "list": (list, tuple),
+    "dict": (Mapping,),
+}  # fmt: skip
+
+
+@dataclass
+class Declared:
+    """What was declared, resolved: the variables by name, and what the roles say about them.
+
+    `specs` holds the options of all roles' entry points by variable name; `names` all variables that are set;
+    `containers` one dict a container of the stack: service, name, ports, memory.
+    """
+
+    values: Mapping[str, Any]
+    specs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    names: Sequence[str] = ()
+    prefixes: Sequence[str] = ()
+    containers: Sequence[Mapping[str, Any]] = ()
+    site_spec: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def shown(value: Any) -> str:
+    """Write a value for a message, on one line and not longer than a line's half."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ", did you mean x?" for the most similar known name, or nothing."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f", did you mean {matches[0]}?" if matches else ""
+
+
+# --- Values against the argument specifications ---------------------------------------------------------------------
+
+
+def is_secret(specification: Mapping[str, Any]) -> bool:
+    """Tell whether an option is marked no_log in its argument specification."""
+    return bool(specification.get("no_log"))
+
+
+def coerced(value: Any, kind: str) -> Any:
+    """Return `value` with text turned into the number or boolean it spells, as the command line's -e needs it."""
+    if isinstance(value, str) and kind == "int" and re.fullmatch(r"[+-]?[0-9]+", value.strip()):
+        return int(value)
+    if isinstance(value, str) and kind == "float" and re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", value.strip()):
+        return float(value)
+    if isinstance(value, str) and kind == "bool" and value.lower() in {"true", "yes", "on", "1"}:
+        return True
+    if isinstance(value, str) and kind == "bool" and value.lower() in {"false", "no", "off", "0"}:
+        return False
+    return value
+
+
+def type_problem(value: Any, kind: str) -> str | None:
+    """Return what is wrong with a value's type; a boolean is no number, and a fraction no whole number."""
+    value = coerced(value, kind)
+    if kind not in TYPES:
+        return None
+    if isinstance(value, TYPES[kind]) and not (isinstance(value, bool) and kind != "bool"):
+        return None
+    words = {
+        "str": "text", "path": "a path", "int": "a whole number", "float": "a number", "bool": "true or false",
+        "list": "a list", "dict": "a dict",
+    }  # fmt: skip
+    return f"must be {words[kind]}"
+
+
+def value_problems(name: str, value: Any, specification: Mapping[str, Any], secret: bool = False) -> list[str]:
+    """Check one value, and everything inside it, against its argument specification."""
+    secret = secret or is_secret(specification)
+    written = name if secret else f"{name}: {shown(value)}"
+    kind = specification.get("type", "str")
+    if value is None:
+        required = specification.get("required", False) or specification.get("default") is not None
+        return [f"{name}: null: must have a value"] if required else []
+    wrong = type_problem(value, kind)
+    if wrong:
+        return [f"{written}: {wrong}"]
+    value = coerced(value, kind)
+    choices = specification.get("choices")
+    if choices and kind != "list" and value not in choices:
+        return [f"{written}: must be one of {', '.join(str(choice) for choice in choices)}"]
+    # An option whose default is empty means something by it.
+    meaningful = not secret and not (value == "" and specification.get("default") == "")
+    problems = named_problems(name, value) if meaningful else []
+    if kind == "list":
+        problems += _list_problems(name, value, specification, secret)
+    elif kind == "dict" and specification.get("options"):
+        problems += option_problems(name, value, specification["options"], secret)
+    return problems
+
+
+def _list_problems(name: str, value: Sequence[Any], specification: Mapping[str, Any], secret: bool) -> list[str]:
+    """Check a list's elements; choices apply to each of them."""
+    inner = {
+        "type": specification.get("elements", "raw"),
+        "choices": specification.get("choices"),
+        "options": specification.get("options"),
+        "required": True,
+    }
+    return [
+        problem
+        for index, item in enumerate(value)
+        for problem in value_problems(f"{name}[{index}]", item, inner, secret)
+    ]
+
+
+def option_problems(
+    name: str, value: Mapping[str, Any], options: Mapping[str, Mapping[str, Any]], secret: bool = False
+) -> list[str]:
+    """Check a dict against its options: unknown and missing keys, and each value."""
+    problems = [f"{name}.{key}: unknown{nearest(str(key), options)}" for key in value if key not in options]
+    for key, specification in options.items():
+        if key in value:
+            problems += value_problems(f"{name}.{key}", value[key], specification, secret)
+        elif specification.get("required"):
+            problems.append(f"{name}.{key}: missing")
+    return problems
+
+
+def named_problems(name: str, value: Any) -> list[str]:
+    """Apply what an option's name says: ports, addresses to bind, sizes, counts."""
+    written = f"{name}: {shown(value)}"
+    if re.search(r"_port$", name) and isinstance(value, int) and not 1 <= value <= 65535:
+        return [f"{written}: a port is a number from 1 to 65535"]
+    if name.endswith("_bind_address"):
+        try:
+            ipaddress.ip_address(value)
+        except ValueError:
+            return [f"{written}: must be an IP address, 0.0.0.0 for all"]
+    if SIZE_SUFFIX.search(name) and isinstance(value, str | int):
+        return size_problems(name, value)
+    if POSITIVE_SUFFIX.search(name) and isinstance(value, int | float):
+        least = 0 if ZERO_ALLOWED.search(name) else 1 if isinstance(value, int) else 0.01
+        return [f"{written}: must be at least {least}"] if value < least else []
+    return []
+
+
+def size_problems(name: str, value: Any) -> list[str]:
+    """Check a size such as 384m."""
+    try:
+        bytes_from_size(value)
+    except AnsibleFilterError as error:
+        return [f"{name}: {error.message}"]
+    return []
+
+
+def size_of(value: Any) -> int | None:
+    """Return a size's bytes; nothing for one that is wrong, which its own rule reports."""
+    try:
+        return int(bytes_from_size(value))
+    except AnsibleFilterError:
+        return None
+
+
+def variable_name_problems(names: Iterable[str], known: Iterable[str], prefixes: Iterable[str]) -> list[str]:
+    """Find variables that nothing reads: they begin as a role's do, or look very much like a known one."""
+    known_names = sorted(set(known))
+    beginnings = tuple(f"{prefix}_" for prefix in prefixes)
+    problems = []
+    for name in sorted(set(names) - set(known_names)):
+        if name.startswith(beginnings):
+            problems.append(f"{name}: no such variable{nearest(name, known_names)}")
+        elif not name.startswith(("_", "ansible_", "molecule_")):
+            close = difflib.get_close_matches(name, known_names, n=1, cutoff=0.9)
+            if close:
+                problems.append(f"{name}: no such variable, did you mean {close[0]}?")
+    return problems
+
+
+# --- The installation -----------------------------------------------------------------------------------------------
+
+
+def stack_name_problems(value: Any) -> list[str]:
+    """Check the name that begins the names of all containers, networks, volumes and images."""
+    if isinstance(value, str) and len(value) <= 32 and STACK_NAME.fullmatch(value):
+        return []
+    return [
+        f"stack_name: {shown(value)}: must be 1 to 32 lower-case letters, digits and single hyphens, a letter first"
+    ]
+
+
+def path_problems(name: str, value: Any, real: str | None = None) -> list[str]:
+    """Check the directory that will hold data: absolute, plain, and no directory of the system.
+
+    :param real: the path with the target's symbolic links resolved, where known: it must obey the same rules.
+    """
+    written = f"{name}: {shown(value)}"
+    if not isinstance(value, str) or not value.startswith("/"):
+        return [f"{written}: must be an absolute path"]
+    if not re.fullmatch(r"[A-Za-z0-9._/-]+", value):
+        return [f"{written}: may contain letters, digits and . _ - / only"]
+    if any(part in {".", ".."} for part in value.split("/")):
+        return [f"{written}: must not contain '.' or '..' as a part"]
+    for path, reason in ((value, ""), (real or value, f" (a symbolic link leads to {real})")):
+        plain = "/" + posixpath.normpath(path).strip("/")
+        if plain in SYSTEM_DIRECTORIES or any(plain == tree or plain.startswith(tree + "/") for tree in SYSTEM_TREES):
+            return [f"{written}: a directory of the system cannot hold the data{reason}"]
+        if plain.startswith("/var/lib/docker/"):
+            return [f"{written}: the engine's own directory cannot hold the data{reason}"]
+    return []
+
+
+def key_problems(
+    key: Any, file_path: str = "", file_text: str | None = None, file_mode: int | None = None
+) -> list[str]:
+    """Check the installation key and, when it comes from the key file, that file's completeness and mode."""
+    try:
+        parse_key(key)
+    except AnsibleFilterError as error:
+        problems = [f"stack_installation_key: {error.message}"]
+    else:
+        problems = []
+    if file_text is None or not isinstance(key, str) or file_text.strip() != key.strip():
+        return problems
+    text = file_text.strip()
+    if not problems and re.fullmatch(r"[0-9A-Fa-f]+", text) and len(text) < 64:
+        problems.append(
+            f"stack_installation_key_file: {file_path}: has {len(text)} of 64 hexadecimal digits: it was cut short; "
+            "restore it from your copy"
+        )
+    if file_mode is not None and file_mode & 0o077:
+        problems.append(
+            f"stack_installation_key_file: {file_path}: mode {file_mode & 0o7777:04o} lets others read it: chmod 0600"
+        )
+    return problems
+
+
+def secret_problem(value: Any) -> str | None:
+    """Return the rule that a secret breaks. Quotes, backslashes, templates and the like are all allowed."""
+    if not isinstance(value, str):
+        return "must be text (put it in quotes)"
+    if not value:
+        return "must not be empty"
+    if len(value) < SHORTEST_SECRET:
+        return f"must have at least {SHORTEST_SECRET} characters"
+    if len(value) > LONGEST_SECRET:
+        return f"must have at most {LONGEST_SECRET} characters"
+    if re.search(r"[\x00-\x1f\x7f]", value):
+        return "must not contain NUL, line breaks or other control characters"
+    if re.search(r"[\ud800-\udfff]", value):
+        return "must be valid Unicode"
+    if len(set(value)) < 5:
+        return "must have at least 5 different characters"
+    return "is a placeholder, set one of your own" if is_placeholder(value) else None
+
+
+def is_placeholder(value: str) -> bool:
+    """Tell whether nothing but words of examples, digits and punctuation makes up a secret of letters."""
+    text = value.casefold()
+    if not re.search(r"[^\W\d_]", text):
+        # Digits and punctuation alone: only a count such as 123456789012 is a placeholder.
+        digits = re.sub(r"\D", "", text)
+        return len(digits) == len(text) and digits in "01234567890123456789012345678901234567890"
+    found = any(word in text for word in PLACEHOLDERS if len(word) >= 6)
+    for word in PLACEHOLDERS:
+        text = text.replace(word, "")
+    return found and len(re.sub(r"[\W\d_]", "", text)) < 4
+
+
+def secret_problems(secrets: Mapping[str, Any]) -> list[str]:
+    """Check secrets that were given explicitly, by variable name: each by itself, and that no two are the same."""
+    problems = [f"{name}: {problem}" for name, value in secrets.items() if (problem := secret_problem(value))]
+    first: dict[str, str] = {}
+    for name, value in secrets.items():
+        if not isinstance(value, str) or not value:
+            continue
+        if value in first:
+            problems.append(f"{name}: must not be the same secret as {first[value]}")
+        first.setdefault(value, name)
+    return problems
+
+
+# --- Sites ----------------------------------------------------------------------------------------------------------
+
+
+def domain_problem(value: Any) -> str | None:
+    """Return the rule that a domain name breaks (RFC 1123; international names in their xn-- form)."""
+    if not isinstance(value, str) or not value:
+        return "must be a domain name"
+    if not value.isascii():
+        try:
+            hint = f", here {value.encode('idna').decode()}"
+        except UnicodeError:
+            hint = ""
+        return f"write an international domain name in its xn-- form{hint}"
+    try:
+        ipaddress.ip_address(value.strip("[]"))
+    except ValueError:
+        pass
+    else:
+        return "must be a name, not an IP address"
+    labels = value.split(".")
+    too_long = [label for label in labels if len(label) > 63]
+    if too_long or len(value) > 253:
+        return "is too long: at most 63 characters between dots, 253 together"
+    if not all(LABEL.fullmatch(label) for label in labels):
+        return "must be lower-case letters, digits and hyphens, separated by dots"
+    if labels[-1].isdigit():
+        return "must not end in a number"
+    return None
+
+
+def site_problems(sites: Any, spec: Mapping[str, Mapping[str, Any]] | None = None) -> list[str]:
+    """Check `wordpress_sites`: names, every site by itself, and what must differ between sites.
+
+    :param spec: the options of one site, from the wordpress role's argument specification, for unknown keys and types.
+    """
+    if not isinstance(sites, Mapping):
+        return [f"wordpress_sites: {shown(sites)}: must be a dict of sites"]
+    if not sites:
+        return ["wordpress_sites: {}: must have at least one site"]
+    problems: list[str] = []
+    domains: dict[str, str] = {}
+    for name, site in sites.items():
+        place = f"wordpress_sites.{name}"
+        if not isinstance(name, str) or not SITE_NAME.fullmatch(name):
+            problems.append(f"wordpress_sites: {shown(name)}: a site's name is 1 to 16 of a-z and 0-9, a letter first")
+            continue
+        if not isinstance(site, Mapping):
+            problems.append(f"{place}: {shown(site)}: must be a dict")
+            continue
+        if spec:
+            problems += option_problems(place, site, spec)
+        problems += [problem for problem in one_site_problems(place, site) if problem not in problems]
+        for key, domain in site_domains(site):
+            if domain in domains:
+                problems.append(f"{place}.{key}: {shown(domain)}: already used by {domains[domain]}")
+            elif isinstance(domain, str):
+                domains[domain] = f"{place}.{key}"
+    return problems
+
+
+def site_domains(site: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """List a site's domain and aliases with the key that each stands under."""
+    if "domain" in site:
+        yield "domain", site["domain"]
+    aliases = site.get("aliases")
+    if isinstance(aliases, list | tuple):
+        for index, alias in enumerate(aliases):
+            yield f"aliases[{index}]", alias
+
+
+def one_site_problems(place: str, site: Mapping[str, Any]) -> list[str]:
+    """Check what one site declares."""
+    problems = [f"{place}.{key}: missing" for key in SITE_REQUIRED if key not in site]
+    for key, domain in site_domains(site):
+        problem = domain_problem(domain)
+        if problem:
+            problems.append(f"{place}.{key}: {shown(domain)}: {problem}")
+    if "title" in site:
+        problems += _title_problems(f"{place}.title", site["title"])
+    problems += user_problems(place, site)
+    if "theme" in site and not (isinstance(site["theme"], str) and SLUG.fullmatch(site["theme"])):
+        problems.append(f"{place}.theme: {shown(site['theme'])}: must be a theme's directory name")
+    plugins = site.get("plugins")
+    if isinstance(plugins, list | tuple):
+        for index, plugin in enumerate(plugins):
+            if not isinstance(plugin, str) or not SLUG.fullmatch(plugin):
+                problems.append(f"{place}.plugins[{index}]: {shown(plugin)}: must be a plugin's directory name")
+    for key in ("memory", "memory_limit", "upload_limit"):
+        if key in site:
+            problems += size_problems(f"{place}.{key}", site[key])
+    prefix = site.get("table_prefix")
+    if prefix is not None and not (isinstance(prefix, str) and TABLE_PREFIX.fullmatch(prefix)):
+        problems.append(f"{place}.table_prefix: {shown(prefix)}: must be 1 to 20 letters, digits and underscores")
+    tls = site.get("tls")
+    if isinstance(tls, Mapping) and tls and set(tls) != {"certificate", "key"}:
+        problems.append(f"{place}.tls: needs certificate and key, the paths of two files, and nothing else")
+    return problems
+
+
+def _title_problems(name: str, title: Any) -> list[str]:
+    """Check a site's title: any text on one line, with something to see in it."""
+    if not isinstance(title, str) or not title.strip():
+        return [f"{name}: {shown(title)}: must be text that is not empty"]
+    if re.search(r"[\x00-\x1f\x7f]", title):
+        return [f"{name}: {shown(title)}: must not contain line breaks or other control characters"]
+    return []
+
+
+def user_problems(place: str, site: Mapping[str, Any]) -> list[str]:
+    """Check a site's administrator and users: logins, addresses, roles, and that no two are the same."""
+    administrator, users = site.get("administrator"), site.get("users")
+    accounts: list[tuple[str, Any, Any, str]] = []
+    problems: list[str] = []
+    if isinstance(administrator, Mapping):
+        accounts.append((f"{place}.administrator", administrator.get("login"), administrator, "administrator"))
+    elif "administrator" in site:
+        problems.append(f"{place}.administrator: {shown(administrator)}: must be a dict with login and email")
+    if isinstance(users, Mapping) and users:
+        for login, user in users.items():
+            if isinstance(user, Mapping):
+                accounts.append((f"{place}.users.{login}", login, user, user.get("role", "")))
+            else:
+                problems.append(f"{place}.users.{login}: {shown(user)}: must be a dict with email and role")
+    elif "users" in site:
+        problems.append(f"{place}.users: {shown(users)}: needs at least one user beside the administrator")
+    logins: dict[str, str] = {}
+    addresses: dict[str, str] = {}
+    for where, login, account, role in accounts:
+        problems += account_problems(where, login, account, role)
+        for seen, key, value in ((logins, "login", login), (addresses, "email", account.get("email"))):
+            folded = str(value).casefold()
+            if value and folded in seen:
+                problems.append(f"{where}: {key} {shown(value)}: already used by {seen[folded]}")
+            seen.setdefault(folded, where)
+    return problems
+
+
+def account_problems(where: str, login: Any, account: Mapping[str, Any], role: Any) -> list[str]:
+    """Check one WordPress account; whoever administers a site must not be found by guessing "admin"."""
+    problems = []
+    if not isinstance(login, str) or not LOGIN.fullmatch(login):
+        problems.append(f"{where}: login {shown(login)}: must be 1 to 60 letters, digits and . _ - @")
+    elif role == "administrator" and "admin" in login.casefold():
+        problems.append(f'{where}: login {shown(login)}: an administrator\'s login must not contain "admin"')
+    email = account.get("email")
+    match = EMAIL.fullmatch(email) if isinstance(email, str) and len(email) <= 100 else None
+    if not match or domain_problem(match["domain"].lower()):
+        problems.append(f"{where}.email: {shown(email)}: must be an e-mail address")
+    if role not in WORDPRESS_ROLES:
+        problems.append(f"{where}.role: {shown(role)}: must be one of {', '.join(WORDPRESS_ROLES)}")
+    return problems
+
+
+def site_secrets(sites: Any) -> dict[str, Any]:
+    """Collect the passwords that sites give explicitly, by the name of the place where each stands."""
+    secrets: dict[str, Any] = {}
+    for name, site in sites.items() if isinstance(sites, Mapping) else ():
+        if not isinstance(site, Mapping):
+            continue
+        accounts: dict[str, Any] = {"administrator": site.get("administrator")}
+        users = site.get("users")
+        accounts |= {f"users.{login}": user for login, user in users.items()} if isinstance(users, Mapping) else {}
+        for key, account in accounts.items():
+            if isinstance(account, Mapping) and "password" in account:
+                secrets[f"wordpress_sites.{name}.{key}.password"] = account["password"]
+    return secrets
+
+
+# --- Ports ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Port:
+    """One published port: address to bind, number, protocol, and who publishes it."""
+
+    address: str
+    number: int
+    protocol: str
+    owner: str
+
+    def meets(self, other: Port) -> bool:
+        """Tell whether both cannot be bound at once."""
+        everywhere = {"0.0.0.0", "::", ""}  # noqa: S104 - compared with, not bound
+        return (self.number, self.protocol) == (other.number, other.protocol) and (
+            self.address == other.address or bool(everywhere & {self.address, other.address})
+        )
+
+
+_PUBLISHED = re.compile(
+    r"((?P<address>[0-9.]+|\[[0-9A-Fa-f:]+\]):)?(?P<first>[0-9]+)(-(?P<last>[0-9]+))?"
+    r":[0-9]+(-[0-9]+)?(/(?P<protocol>tcp|udp))?"
+)
+
+
+def published_ports(containers: Iterable[Mapping[str, Any]]) -> tuple[list[Port], list[str]]:
+    """Read the containers' ports in the engine's notation; return them and what could not be read."""
+    ports: list[Port] = []
+    problems: list[str] = []
+    for container in containers:
+        owner = str(container["name"])
+        for text in container.get("ports") or []:
+            match = _PUBLISHED.fullmatch(str(text))
+            if not match:
+                problems.append(f"{owner}: {shown(text)}: must be ADDRESS:PORT:PORT/PROTOCOL")
+                continue
+            first = int(match["first"])
+            last = int(match["last"] or first)
+            if not 1 <= first <= last <= 65535:
+                problems.append(f"{owner}: {shown(text)}: ports go from 1 to 65535, the lower one first")
+                continue
+            address, protocol = (match["address"] or "").strip("[]"), match["protocol"] or "tcp"
+            ports += [Port(address, number, protocol, owner) for number in range(first, last + 1)]
+    return ports, problems
+
+
+def port_problems(
+    containers: Iterable[Mapping[str, Any]],
+    listeners: Iterable[Mapping[str, Any]],
+    engine_containers: Iterable[Mapping[str, Any]],
+    stack: str,
+) -> list[str]:
+    """Check that no port is published twice and that each is free, or ours already.
+
+    :param listeners: what listens on the target: address, port, protocol, process (may be empty).
+    :param engine_containers: what runs on the engine: name, stack (its label), ports (address, port, protocol).
+    """
+    wanted, problems = published_ports(containers)
+    for index, port in enumerate(wanted):
+        for other in wanted[:index]:
+            if port.meets(other):
+                problems.append(
+                    f"port {port.number}/{port.protocol}: published twice, by {other.owner} and {port.owner}"
+                )
+    taken: list[Port] = []
+    ours: list[Port] = []
+    for container in engine_containers:
+        held = [Port(p["address"], p["port"], p["protocol"], container["name"]) for p in container["ports"]]
+        (ours if container["stack"] == stack else taken).extend(held)
+    # A port that one of our containers publishes is listened on by the engine for it.
+    for listener in listeners:
+        held_port = Port(listener["address"], listener["port"], listener["protocol"], listener.get("process") or "")
+        if not any(held_port.meets(own) for own in ours) and not any(held_port.meets(port) for port in taken):
+            taken.append(held_port)
+    for port in wanted:
+        holder = next((other for other in taken if port.meets(other)), None)
+        if holder:
+            by = f" by {holder.owner}" if holder.owner else ""
+            problems.append(f"port {port.number}/{port.protocol} ({port.owner}): already in use{by}")
+    return list(dict.fromkeys(problems))
+
+
+# --- Target and controller ------------------------------------------------------------------------------------------
+
+
+def target_problems(host: Mapping[str, Any]) -> list[str]:
+    """Check the target's distribution, architecture and Python."""
+    problems = []
+    name, version = str(host.get("distribution", "")), str(host.get("distribution_version", ""))
+    releases = DISTRIBUTIONS.get(name, ())
+    if not any(version == release or version.startswith(release + ".") for release in releases):
+        supported = ", ".join(f"{system} {release}" for system, of in DISTRIBUTIONS.items() for release in of)
+        problems.append(f"distribution: {name} {version}: must be one of {supported}")
+    if host.get("architecture") not in ARCHITECTURES:
+        supported = ", ".join(f"{debian} ({machine})" for machine, debian in ARCHITECTURES.items())
+        problems.append(f"architecture: {host.get('architecture')}: must be one of {supported}")
+    python = tuple(host.get("python_version", ()))[:2]
+    if python < TARGET_PYTHON:
+        problems.append(
+            f"python on the target: {'.'.join(map(str, python))}: must be {'.'.join(map(str, TARGET_PYTHON))} or newer"
+        )
+    return problems
+
+
+def controller_problems(python: Sequence[int]) -> list[str]:
+    """Check the Python that runs Ansible."""
+    if tuple(python[:2]) >= CONTROLLER_PYTHON:
+        return []
+    wanted = ".".join(map(str, CONTROLLER_PYTHON))
+    return [f"python that runs Ansible: {'.'.join(map(str, python[:2]))}: must be {wanted} or newer"]
+
+
+def gigabytes(size: float) -> str:
+    """Write bytes for a message."""
+    return f"{size / 1024**3:.1f} GiB" if size >= 1024**3 else f"{size / 1024**2:.0f} MiB"
+
+
+def resource_problems(host: Mapping[str, Any], disk_min: Any, memory_min: Any, running: bool = False) -> list[str]:
+    """Check memory, free disk space, and that the disks can be written.
+
+    :param running: whether the stack's containers exist: then a part of the disk space is enough, and a disk that
+        fills up must not keep an operator from changing the variables that made it do so.
+    """
+    problems = []
+    wanted = size_of(memory_min)
+    if wanted and host["memory"] < wanted:
+        problems.append(f"memory: {gigabytes(host['memory'])}: preflight_memory_min asks for {gigabytes(wanted)}")
+    wanted = size_of(disk_min)
+    for path, disk in host.get("disks", {}).items():
+        if disk["read_only"]:
+            problems.append(f"disk below {path}: mounted read-only")
+        elif wanted and disk["free"] < (wanted // RUNNING_DISK_PART if running else wanted):
+            least = wanted // RUNNING_DISK_PART if running else wanted
+            problems.append(
+                f"disk below {path}: {gigabytes(disk['free'])} free: preflight_disk_min asks for {gigabytes(least)}"
+            )
+    return problems
+
+
+def limit_problems(containers: Iterable[Mapping[str, Any]], memory: int) -> list[str]:
+    """Check that the containers' memory limits fit into the target's memory together."""
+    limits = {str(c["name"]): size_of(c["memory"]) or 0 for c in containers if c.get("memory") is not None}
+    total = sum(limits.values())
+    if total <= memory:
+        return []
+    parts = ", ".join(f"{name} {gigabytes(limit)}" for name, limit in sorted(limits.items()))
+    return [f"memory limits: {gigabytes(total)} ({parts}): the target has {gigabytes(memory)}"]
+
+
+def buffer_problems(values: Mapping[str, Any]) -> list[str]:
+    """Check that MariaDB's buffer pool leaves its container room for connections and the server itself."""
+    pool, limit = size_of(values.get("mariadb_buffer_pool")), size_of(values.get("mariadb_memory"))
+    if pool and limit and pool > limit * 0.8:
+        pool_text, limit_text = shown(values["mariadb_buffer_pool"]), values["mariadb_memory"]
+        return [f"mariadb_buffer_pool: {pool_text}: must be at most 80 % of mariadb_memory ({limit_text})"]
+    return []
+
+
+def worker_problems(values: Mapping[str, Any]) -> list[str]:
+    """Check for every site that its PHP workers, each using its whole memory limit, fit into the container."""
+    problems = []
+    sites = values.get("wordpress_sites")
+    for name, site in sites.items() if isinstance(sites, Mapping) else ():
+        declared = site if isinstance(site, Mapping) else {}
+        workers = coerced(declared.get("workers", values.get("wordpress_workers")), "int")
+        each = size_of(declared.get("memory_limit", values.get("wordpress_memory_limit")))
+        limit = size_of(declared.get("memory", values.get("wordpress_memory")))
+        if isinstance(workers, int) and not isinstance(workers, bool) and each and limit and workers * each > limit:
+            problems.append(
+                f"wordpress_sites.{name}: {workers} workers of {gigabytes(each)} (memory_limit) need "
+                f"{gigabytes(workers * each)}: the container's memory is {gigabytes(limit)}"
+            )
+    return problems
+
+
+# --- All together ---------------------------------------------------------------------------------------------------
+
+
+def declared_problems(declared: Declared) -> list[str]:
+    """Apply every rule that needs no look at the target."""
+    values = declared.values
+    problems = variable_name_problems(declared.names, declared.specs, declared.prefixes)
+    for name, specification in declared.specs.items():
+        if name in values:
+            problems += value_problems(name, values[name], specification)
+    if "stack_name" in values:
+        problems += stack_name_problems(values["stack_name"])
+    secrets = {
+        name: values[name]
+        for name, specification in declared.specs.items()
+        if is_secret(specification)
+        and name in values
+        and name != "stack_installation_key"
+        and specification.get("type", "str") == "str"
+        # Empty by default means that the secret is derived.
+        and not (values[name] in ("", None) and specification.get("default", "") in ("", None))
+    }
+    if "wordpress_sites" in values:
+        problems += site_problems(values["wordpress_sites"], declared.site_spec)
+        secrets |= site_secrets(values["wordpress_sites"])
+    problems += secret_problems(secrets)
+    return problems + buffer_problems(values) + worker_problems(values)
+
+
+def host_problems(declared: Declared, host: Mapping[str, Any]) -> list[str]:
+    """Apply every rule that compares what is declared with the target."""
+    values = declared.values
+    stack = str(values.get("stack_name", ""))
+    running = any(container["stack"] == stack for container in host["containers"])
+    problems = target_problems(host)
+    if "stack_data_dir" in values:
+        problems += path_problems("stack_data_dir", values["stack_data_dir"], host.get("real_data_dir"))
+    problems += resource_problems(
+        host, values.get("preflight_disk_min"), values.get("preflight_memory_min"), running=running
+    )
+    problems += port_problems(declared.containers, host["listeners"], host["containers"], stack)
+    return problems + limit_problems(declared.containers, host["memory"])
+
+
+class FilterModule:
+    """The filters of this file, by the names playbooks use."""
+
+    def filters(self) -> dict[str, Any]:
+        """Return the filters by name."""
+        return {"secret_problem": secret_problem, "domain_problem": domain_problem}

@@ -1,0 +1,209 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: MIT
+"""Report what the preflight's rules need to know about a target, in one run that changes nothing."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: preflight
+short_description: Report distribution, resources, listening ports and engine containers of a target
+description:
+  - Reads what the preflight compares the declared stack with. Writes nothing.
+  - Asks the engine over its socket, where there is one, so that neither its client nor a Python library is needed.
+  - One module in place of several, because every module run costs more than half a second.
+options:
+  data_dir:
+    description: Directory that will hold the stack's data. It need not exist.
+    type: path
+    required: true
+  engine_dir:
+    description: The engine's directory when the engine does not answer and cannot say it.
+    type: path
+    default: /var/lib/docker
+  engine_socket:
+    description: The engine's socket.
+    type: path
+    default: /var/run/docker.sock
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+author: The pressdock authors
+"""
+
+EXAMPLES = r"""
+- name: Look at the target
+  preflight:
+    data_dir: /srv/pressdock
+  become: true
+"""
+
+RETURN = r"""
+host:
+  description: What was found. Sizes are bytes.
+  returned: always
+  type: dict
+ansible_facts:
+  description: Distribution, platform and service manager, as the setup module names them.
+  returned: always
+  type: dict
+"""
+
+import contextlib
+import glob
+import http.client
+import json
+import os
+import re
+import socket
+import struct
+import sys
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.facts import ansible_collector
+from ansible.module_utils.facts.namespace import PrefixFactNamespace
+from ansible.module_utils.facts.system.distribution import DistributionFactCollector
+from ansible.module_utils.facts.system.platform import PlatformFactCollector
+from ansible.module_utils.facts.system.service_mgr import ServiceMgrFactCollector
+
+LISTEN = "0A"
+CLOSE = "07"
+"""States in /proc/net: a listening TCP socket; a UDP socket without a peer has the number of a closed one."""
+
+ENGINE_TIMEOUT = 5
+"""Seconds; an engine that hangs must not hold the preflight."""
+
+
+class EngineConnection(http.client.HTTPConnection):
+    """HTTP over the engine's Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=ENGINE_TIMEOUT)
+        self.path = path
+
+    def connect(self) -> None:
+        """Open the socket."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(ENGINE_TIMEOUT)
+        self.sock.connect(self.path)
+
+
+def ask_engine(path: str, question: str) -> Any:
+    """Return the engine's answer to a GET request, or nothing when it does not answer."""
+    connection = EngineConnection(path)
+    try:
+        connection.request("GET", question)
+        response = connection.getresponse()
+        return json.loads(response.read()) if response.status == http.client.OK else None
+    except (OSError, ValueError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def engine_containers(path: str) -> list[dict[str, Any]]:
+    """List the engine's containers: name, stack label, and the ports that they publish while they run."""
+    return [
+        {
+            "name": container["Names"][0].lstrip("/") if container.get("Names") else container["Id"][:12],
+            "stack": (container.get("Labels") or {}).get("pressdock.stack", ""),
+            "ports": [
+                {"address": port.get("IP", ""), "port": port["PublicPort"], "protocol": port["Type"]}
+                for port in container.get("Ports") or []
+                if port.get("PublicPort")
+            ],
+        }
+        for container in ask_engine(path, "/containers/json?all=1") or []
+    ]
+
+
+def socket_address(text: str) -> tuple[str, int]:
+    """Read an address of /proc/net: 32 bit words in the machine's byte order, then the port."""
+    address, port = text.split(":")
+    words = [int(address[start : start + 8], 16) for start in range(0, len(address), 8)]
+    raw = struct.pack(f"={len(words)}I", *words)
+    return socket.inet_ntop(socket.AF_INET if len(words) == 1 else socket.AF_INET6, raw), int(port, 16)
+
+
+def socket_owners() -> dict[str, str]:
+    """Map the inode of every open socket to the name of a process that holds it (root sees all of them)."""
+    owners: dict[str, str] = {}
+    for path in glob.glob("/proc/[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            found = re.fullmatch(r"socket:\[(\d+)\]", os.readlink(path))
+            if found and found[1] not in owners:
+                with open(f"/proc/{path.split('/')[2]}/comm", encoding="utf-8", errors="replace") as name:
+                    owners[found[1]] = name.read().strip()
+    return owners
+
+
+def listeners() -> list[dict[str, Any]]:
+    """List the sockets that accept connections or datagrams, with the process that holds each."""
+    owners = socket_owners()
+    found = []
+    for protocol, state in (("tcp", LISTEN), ("udp", CLOSE)):
+        for table in (protocol, f"{protocol}6"):
+            try:
+                with open(f"/proc/net/{table}", encoding="ascii") as lines:
+                    rows = [line.split() for line in lines][1:]
+            except OSError:
+                continue
+            for row in rows:
+                if row[3] == state:
+                    address, port = socket_address(row[1])
+                    process = owners.get(row[9], "")
+                    found.append({"address": address, "port": port, "protocol": protocol, "process": process})
+    return found
+
+
+def disk(path: str) -> dict[str, Any]:
+    """Return the free bytes of the disk that holds, or will hold, a path, and whether it can be written."""
+    while not os.path.isdir(path) and path != "/":
+        path = os.path.dirname(path)
+    status = os.statvfs(path)
+    return {"free": status.f_bavail * status.f_frsize, "read_only": bool(status.f_flag & os.ST_RDONLY)}
+
+
+def memory() -> int:
+    """Return the target's memory in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def main() -> None:
+    """Answer the one question."""
+    module = AnsibleModule(
+        argument_spec={
+            "data_dir": {"type": "path", "required": True},
+            "engine_dir": {"type": "path", "default": "/var/lib/docker"},
+            "engine_socket": {"type": "path", "default": "/var/run/docker.sock"},
+        },
+        supports_check_mode=True,
+    )
+    facts = ansible_collector.get_ansible_collector(
+        all_collector_classes=[PlatformFactCollector, DistributionFactCollector, ServiceMgrFactCollector],
+        namespace=PrefixFactNamespace(namespace_name="ansible", prefix="ansible_"),
+    ).collect(module=module)
+    engine_socket = module.params["engine_socket"]
+    engine = ask_engine(engine_socket, "/info")
+    data_dir = os.path.realpath(module.params["data_dir"])
+    engine_dir = (engine or {}).get("DockerRootDir") or module.params["engine_dir"]
+    host = {
+        "distribution": facts.get("ansible_distribution", ""),
+        "distribution_version": facts.get("ansible_distribution_version", ""),
+        "architecture": facts.get("ansible_architecture", ""),
+        "python_version": list(sys.version_info[:3]),
+        "memory": memory(),
+        "disks": {path: disk(path) for path in (data_dir, engine_dir)},
+        "real_data_dir": data_dir,
+        "listeners": listeners(),
+        "engine": engine is not None,
+        "containers": engine_containers(engine_socket) if engine else [],
+    }
+    module.exit_json(changed=False, host=host, ansible_facts=facts)
+
+
+if __name__ == "__main__":
+    main()

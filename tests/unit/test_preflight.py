@@ -1,0 +1,776 @@
+"""The preflight's rules: each with values that pass and values that do not."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from filter_plugins import preflight
+from hostile import HOSTILE
+
+SITE: dict[str, Any] = {
+    "domain": "blog.example.org",
+    "aliases": ["www.blog.example.org"],
+    "title": "It's a blog",
+    "administrator": {"login": "owner", "email": "owner@example.org"},
+    "users": {"author": {"email": "author@example.org", "role": "author"}},
+}
+GIB = 1024**3
+ANYWHERE = "0.0.0.0"  # noqa: S104 - compared with, not bound
+HOST: dict[str, Any] = {
+    "distribution": "Debian",
+    "distribution_version": "13.2",
+    "architecture": "x86_64",
+    "python_version": [3, 13, 5],
+    "memory": 8 * GIB,
+    "disks": {"/srv/pressdock": {"free": 50 * GIB, "read_only": False}},
+    "real_data_dir": "/srv/pressdock",
+    "listeners": [],
+    "containers": [],
+}
+
+
+def site(**changes: Any) -> dict[str, Any]:
+    """Return the good site with some keys replaced; those set to `...` are removed."""
+    changed = {**copy.deepcopy(SITE), **changes}
+    return {key: value for key, value in changed.items() if value is not ...}
+
+
+def host(**changes: Any) -> dict[str, Any]:
+    """Return the good host with some keys replaced."""
+    return {**copy.deepcopy(HOST), **changes}
+
+
+# --- Names ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["pressdock", "a", "shop-2", "a1-b2-c3", "x" * 32])
+def test_stack_names_accepted(name: str) -> None:
+    assert preflight.stack_name_problems(name) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", None, "Shop", "1shop", "-a", "a-", "a--b", "a b", "a_b", "a/b", "a;b", "a\n", "{}", "x" * 33, 5, "ü", ["a"]],
+)
+def test_stack_names_refused(name: Any) -> None:
+    (problem,) = preflight.stack_name_problems(name)
+    assert problem.startswith("stack_name: ")
+    assert "\n" not in problem
+
+
+@pytest.mark.parametrize(
+    "domain",
+    [
+        "localhost",
+        "example.org",
+        "a.b.c.d.example.org",
+        "xn--bcher-kva.example",
+        "x" * 63 + ".org",
+        "1and1.com",
+        "intranet",
+        "a-b.example",
+        ".".join(["x" * 49] * 5),
+    ],
+)
+def test_domains_accepted(domain: str) -> None:
+    assert preflight.domain_problem(domain) is None
+
+
+@pytest.mark.parametrize(
+    ("domain", "rule"),
+    [
+        ("", "must be a domain name"),
+        (None, "must be a domain name"),
+        (5, "must be a domain name"),
+        (["a.example"], "must be a domain name"),
+        ("192.0.2.1", "not an IP address"),
+        ("[2001:db8::1]", "not an IP address"),
+        ("2001:db8::1", "not an IP address"),
+        ("bücher.example", "here xn--bcher-kva.example"),
+        ("x" * 64 + ".org", "too long"),
+        (".".join(["x" * 50] * 5) + ".org", "too long"),
+        ("Example.org", "lower-case"),
+        ("exa mple.org", "lower-case"),
+        ("example.org.", "lower-case"),
+        (".example.org", "lower-case"),
+        ("a..b", "lower-case"),
+        ("-a.example", "lower-case"),
+        ("a-.example", "lower-case"),
+        ("a_b.example", "lower-case"),
+        ("*.example.org", "lower-case"),
+        ('a".example', "lower-case"),
+        ("a'.example", "lower-case"),
+        ("a;b.example", "lower-case"),
+        ("a.example\n", "lower-case"),
+        ("{}", "lower-case"),
+        ("https://a.example", "lower-case"),
+        ("a.example:8443", "lower-case"),
+        ("1.2.3", "must not end in a number"),
+        ("127.1", "must not end in a number"),
+    ],
+)
+def test_domains_refused(domain: Any, rule: str) -> None:
+    assert rule in (preflight.domain_problem(domain) or "accepted")
+
+
+# --- Sites ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "sites",
+    [
+        {"blog": SITE},
+        {"blog": SITE, "shop2": site(domain="shop.example", aliases=[])},
+        {"blog": site(aliases=...)},
+        {
+            "blog": site(
+                title="{{ 7*7 }} <b>\"x\" & 'y'</b> 🐘", theme="twentytwentyfive", plugins=["akismet", "a_b-c.d"]
+            )
+        },
+        {"blog": site(domain="localhost", memory="512m", upload_limit="128m", table_prefix="wp_")},
+        {"x" * 16: site(tls={"certificate": "/a", "key": "/b"})},
+        {"blog": site(tls={})},
+        {
+            "blog": site(
+                administrator={"login": "A.b_c@d-e", "email": "a+b@xn--bcher-kva.example", "password": "x" * 12}
+            )
+        },
+    ],
+)
+def test_sites_accepted(sites: Any) -> None:
+    assert preflight.site_problems(sites) == []
+
+
+@pytest.mark.parametrize(
+    ("sites", "problem"),
+    [
+        (None, "wordpress_sites: null: must be a dict of sites"),
+        ([SITE], "must be a dict of sites"),
+        ({}, "must have at least one site"),
+        ({"": SITE}, 'wordpress_sites: "": a site\'s name is'),
+        ({"Blog": SITE}, "a site's name is"),
+        ({"my-blog": SITE}, "a site's name is"),
+        ({"1blog": SITE}, "a site's name is"),
+        ({"x" * 17: SITE}, "a site's name is"),
+        ({7: SITE}, "a site's name is"),
+        ({"blog": None}, "wordpress_sites.blog: null: must be a dict"),
+        ({"blog": site(domain=...)}, "wordpress_sites.blog.domain: missing"),
+        ({"blog": site(domain=None)}, "wordpress_sites.blog.domain: null: must be a domain name"),
+        ({"blog": site(domain="a b")}, 'wordpress_sites.blog.domain: "a b": must be lower-case'),
+        ({"blog": site(aliases=["192.0.2.1"])}, 'wordpress_sites.blog.aliases[0]: "192.0.2.1": must be a name'),
+        ({"blog": site(aliases=["blog.example.org"])}, "already used by wordpress_sites.blog.domain"),
+        ({"blog": site(aliases=["a.example", "a.example"])}, "already used by wordpress_sites.blog.aliases[0]"),
+        (
+            {"blog": SITE, "shop": site()},
+            'wordpress_sites.shop.domain: "blog.example.org": already used by wordpress_sites.blog',
+        ),
+        (
+            {"blog": SITE, "shop": site(domain="www.blog.example.org", aliases=[])},
+            "used by wordpress_sites.blog.aliases[0]",
+        ),
+        ({"blog": site(title=...)}, "wordpress_sites.blog.title: missing"),
+        ({"blog": site(title="")}, 'wordpress_sites.blog.title: "": must be text that is not empty'),
+        ({"blog": site(title="  ")}, "must be text that is not empty"),
+        ({"blog": site(title=5)}, "must be text that is not empty"),
+        ({"blog": site(title="a\nb")}, "must not contain line breaks"),
+        ({"blog": site(theme="../x")}, "wordpress_sites.blog.theme"),
+        ({"blog": site(plugins=["a b"])}, "wordpress_sites.blog.plugins[0]"),
+        ({"blog": site(memory="512")}, "wordpress_sites.blog.memory: the size '512' has no unit"),
+        ({"blog": site(upload_limit="-1m")}, "wordpress_sites.blog.upload_limit"),
+        ({"blog": site(table_prefix="wp'; --")}, "wordpress_sites.blog.table_prefix"),
+        ({"blog": site(tls={"certificate": "/a"})}, "wordpress_sites.blog.tls: needs certificate and key"),
+        ({"blog": site(administrator=...)}, "wordpress_sites.blog.administrator: missing"),
+        ({"blog": site(administrator="owner")}, 'wordpress_sites.blog.administrator: "owner": must be a dict'),
+        ({"blog": site(users=...)}, "wordpress_sites.blog.users: missing"),
+        ({"blog": site(users={})}, "wordpress_sites.blog.users: {}: needs at least one user beside"),
+        ({"blog": site(users=[])}, "needs at least one user beside"),
+        ({"blog": site(users={"author": None})}, "wordpress_sites.blog.users.author: null: must be a dict"),
+    ],
+)
+def test_sites_refused(sites: Any, problem: str) -> None:
+    problems = preflight.site_problems(sites)
+    assert any(problem in line for line in problems), problems
+    assert all("\n" not in line for line in problems)
+
+
+def account(login: Any = "owner", email: Any = "owner@example.org") -> dict[str, Any]:
+    """Return an administrator."""
+    return {"login": login, "email": email}
+
+
+@pytest.mark.parametrize("login", ["admin", "Admin", "ADMINISTRATOR", "sysadmin", "my-aDmIn-2"])
+def test_administrators_are_not_called_admin(login: str) -> None:
+    (problem,) = preflight.site_problems({"blog": site(administrator=account(login))})
+    assert 'must not contain "admin"' in problem
+    assert login in problem
+    user = {"email": "second@example.org", "role": "administrator"}
+    (problem,) = preflight.site_problems({"blog": site(users={login: user})})
+    assert 'must not contain "admin"' in problem
+    # The rule is for those who administer.
+    assert preflight.site_problems({"blog": site(users={login: {**user, "role": "editor"}})}) == []
+
+
+@pytest.mark.parametrize("login", ["", None, 5, "a b", "a'b", 'a"b', "a;b", "a\nb", "<b>", "x" * 61, "ö", "{{ 7*7 }}"])
+def test_bad_logins(login: Any) -> None:
+    problems = preflight.site_problems({"blog": site(administrator=account(login))})
+    assert any("wordpress_sites.blog.administrator: login" in line for line in problems)
+
+
+@pytest.mark.parametrize(
+    "email", ["", None, 5, "a", "a@b", "a@@b.example", "a b@c.example", "@c.example", "a@192.0.2.1", "a@-b.org"]
+)
+def test_bad_addresses(email: Any) -> None:
+    problems = preflight.site_problems({"blog": site(administrator=account(email=email))})
+    assert any("wordpress_sites.blog.administrator.email: " in line for line in problems)
+
+
+@pytest.mark.parametrize("role", ["", None, "Author", "superuser", 5])
+def test_bad_roles(role: Any) -> None:
+    users = {"author": {"email": "author@example.org", "role": role}}
+    (problem,) = preflight.site_problems({"blog": site(users=users)})
+    assert problem.startswith("wordpress_sites.blog.users.author.role: ")
+    assert "must be one of administrator, editor, author" in problem
+
+
+def test_accounts_differ() -> None:
+    users = {"OWNER": {"email": "other@example.org", "role": "author"}}
+    (problem,) = preflight.site_problems({"blog": site(users=users)})
+    assert (
+        problem == 'wordpress_sites.blog.users.OWNER: login "OWNER": already used by wordpress_sites.blog.administrator'
+    )
+    users = {"author": {"email": "Owner@Example.org", "role": "author"}}
+    (problem,) = preflight.site_problems({"blog": site(users=users)})
+    assert 'email "Owner@Example.org": already used by wordpress_sites.blog.administrator' in problem
+
+
+def test_site_keys_are_checked_against_the_specification() -> None:
+    spec: dict[str, Any] = {"domain": {"required": True}, "title": {"required": True}, "users": {"type": "dict"}}
+    spec |= {"administrator": {"type": "dict"}, "aliases": {"type": "list", "elements": "str"}}
+    assert preflight.site_problems({"blog": SITE}, spec) == []
+    (problem,) = preflight.site_problems({"blog": site(domian="x.example")}, spec)
+    assert problem == "wordpress_sites.blog.domian: unknown, did you mean domain?"
+    assert 'wordpress_sites.blog.aliases: "a.example": must be a list' in preflight.site_problems(
+        {"blog": site(aliases="a.example")}, spec
+    )
+
+
+# --- Secrets --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "secret", [text for text in HOSTILE if len(text) >= 12 and "\n" not in text and len(set(text)) > 4]
+)
+def test_hostile_secrets_are_accepted(secret: str) -> None:
+    assert preflight.secret_problem(secret) is None
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "correct horse battery staple",
+        "Tr0ub4dor&3-and-more",
+        "8f0b7a5d3c1e92846af7",
+        "my example horse is white",
+        "changeme-hG7fK2pQ9x",
+        " leading and trailing ",
+        "918273645546372",
+        "abcd" + "".join(chr(0x4E00 + number) for number in range(124)),
+    ],
+)
+def test_ordinary_secrets_are_accepted(secret: str) -> None:
+    assert preflight.secret_problem(secret) is None
+
+
+@pytest.mark.parametrize(
+    ("secret", "rule"),
+    [
+        ("", "must not be empty"),
+        ("short", "at least 12 characters"),
+        ("x" * 11, "at least 12 characters"),
+        ("abcde" * 300, "at most 1024"),
+        (None, "must be text"),
+        (123456789012, "must be text"),
+        (["secret words here"], "must be text"),
+        ("nul\0inside the text", "must not contain NUL"),
+        ("line\nbreak in the text", "line breaks"),
+        ("half \ud800 a character", "valid Unicode"),
+        ("aaaaaaaaaaaa", "5 different characters"),
+        ("abababababab", "5 different characters"),
+        ("changeme1234", "placeholder"),
+        ("CHANGE_ME_PLEASE"[:13], "placeholder"),
+        ("Change-Me-Now!"[:9] + "1234", "placeholder"),
+        ("password1234", "placeholder"),
+        ("Passw0rd!!!!", "placeholder"),
+        ("example-password", "placeholder"),
+        ("examplesecret", "placeholder"),
+        ("your_secret_here", "placeholder"),
+        ("placeholder!", "placeholder"),
+        ("wordpress123", "placeholder"),
+        ("123456789012", "placeholder"),
+    ],
+)
+def test_bad_secrets_are_refused_without_being_shown(secret: Any, rule: str) -> None:
+    problem = preflight.secret_problem(secret)
+    assert problem is not None
+    assert rule in problem
+    (line,) = preflight.secret_problems({"mariadb_password": secret})
+    assert line == f"mariadb_password: {problem}"
+    assert not secret or str(secret) not in line
+
+
+def test_secrets_are_not_shared() -> None:
+    secrets = {"one": "correct horse battery", "two": "other horse battery!!", "three": "correct horse battery"}
+    assert preflight.secret_problems(secrets) == ["three: must not be the same secret as one"]
+
+
+def test_site_passwords_are_found() -> None:
+    users = {"author": {"email": "author@example.org", "role": "author", "password": "b"}}
+    declared = {
+        "blog": site(administrator={**account(), "password": "a"}, users=users),
+        "odd": None,
+        "odder": {"users": 5},
+    }
+    assert preflight.site_secrets(declared) == {
+        "wordpress_sites.blog.administrator.password": "a",
+        "wordpress_sites.blog.users.author.password": "b",
+    }
+    assert preflight.site_secrets("odd") == {}
+
+
+KEY = "8f0b7a5d3c1e92846af7d0b35e1c48297be6035fad92c81470e3b65a9d2c1f84"
+
+
+def test_good_keys() -> None:
+    assert preflight.key_problems(KEY) == []
+    assert preflight.key_problems(KEY, "/k", KEY + "\n", 0o600) == []
+    assert preflight.key_problems(KEY, "/k", KEY + "\n", 0o400) == []
+    # 128 bit are enough for a key that is given directly.
+    assert preflight.key_problems(KEY[:32]) == []
+    # A file that is not used may be as it likes.
+    assert preflight.key_problems(KEY, "/k", "something else", 0o644) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "mode", "problem"),
+    [
+        ("", None, None, "stack_installation_key: the installation key is empty"),
+        (KEY[:30], None, None, "has 120 bit"),
+        (KEY[:41], None, None, "odd number"),
+        (KEY, KEY, 0o640, "stack_installation_key_file: /k: mode 0640 lets others read it"),
+        (KEY, KEY, 0o604, "mode 0604 lets others read it"),
+        (
+            KEY[:40],
+            KEY[:40],
+            0o600,
+            "stack_installation_key_file: /k: has 40 of 64 hexadecimal digits: it was cut short",
+        ),
+        (None, None, None, "must be text"),
+    ],
+)
+def test_bad_keys(key: Any, text: str | None, mode: int | None, problem: str) -> None:
+    problems = preflight.key_problems(key, "/k", text, mode)
+    assert len(problems) == 1
+    assert problem in problems[0]
+    assert KEY[:30] not in problems[0]
+
+
+# --- Paths ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path", ["/srv/pressdock", "/data", "/data/", "/var/lib/pressdock", "/opt/x", "/home/x/y", "/mnt/disk.1/a-b_c"]
+)
+def test_paths_accepted(path: str) -> None:
+    assert preflight.path_problems("stack_data_dir", path, path) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        None,
+        5,
+        "data",
+        "./data",
+        "~/data",
+        "/",
+        "//",
+        "/etc",
+        "/etc/",
+        "//etc",
+        "/etc/pressdock",
+        "/usr/local/x",
+        "/var",
+        "/var/lib",
+        "/var/lib/docker",
+        "/var/lib/docker/x",
+        "/srv",
+        "/home",
+        "/root",
+        "/run/x",
+        "/proc/x",
+        "/data/../etc",
+        "/data/./x",
+        "/data dir",
+        "/data:ro",
+        "/da'ta",
+        "/data\n",
+        "/{{ x }}",
+    ],
+)
+def test_paths_refused(path: Any) -> None:
+    (problem,) = preflight.path_problems("stack_data_dir", path)
+    assert problem.startswith("stack_data_dir: ")
+
+
+@pytest.mark.parametrize("real", ["/", "/etc", "/etc/x", "/var/lib/docker/volumes", "/usr"])
+def test_links_to_the_system_are_refused(real: str) -> None:
+    (problem,) = preflight.path_problems("stack_data_dir", "/data/shop", real)
+    assert f"a symbolic link leads to {real}" in problem
+
+
+# --- Ports ----------------------------------------------------------------------------------------------------------
+
+NGINX = {"name": "nginx", "ports": ["0.0.0.0:443:8443/tcp"]}
+
+
+def listening(port: int, address: str = ANYWHERE, protocol: str = "tcp", process: str = "") -> dict[str, Any]:
+    """Return a listening socket as the module reports it."""
+    return {"address": address, "port": port, "protocol": protocol, "process": process}
+
+
+def publishing(name: str, stack: str, port: int, address: str = ANYWHERE) -> dict[str, Any]:
+    """Return an engine's container as the module reports it."""
+    return {"name": name, "stack": stack, "ports": [{"address": address, "port": port, "protocol": "tcp"}]}
+
+
+@pytest.mark.parametrize(
+    ("listeners", "containers"),
+    [
+        ([], []),
+        ([listening(80), listening(4430), listening(443, protocol="udp")], []),
+        # Ours: the engine listens for it.
+        (
+            [listening(443, process="docker-proxy"), listening(443, "::")],
+            [publishing("pressdock-nginx", "pressdock", 443)],
+        ),
+    ],
+)
+def test_ports_free_or_ours(listeners: list[Any], containers: list[Any]) -> None:
+    assert preflight.port_problems([NGINX], listeners, containers, "pressdock") == []
+
+
+def test_ports_on_other_addresses_are_free() -> None:
+    local = {"name": "nginx", "ports": ["127.0.0.1:443:8443"]}
+    assert preflight.port_problems([local], [listening(443, "192.0.2.1")], [], "pressdock") == []
+    assert preflight.port_problems([local], [listening(443, ANYWHERE)], [], "pressdock") != []
+
+
+@pytest.mark.parametrize(
+    ("listeners", "containers", "problem"),
+    [
+        ([listening(443, process="apache2")], [], "port 443/tcp (nginx): already in use by apache2"),
+        ([listening(443, "127.0.0.1")], [], "port 443/tcp (nginx): already in use"),
+        ([listening(443, "::", process="caddy")], [], "port 443/tcp (nginx): already in use by caddy"),
+        (
+            [listening(443, process="docker-proxy")],
+            [publishing("shop-nginx", "shop", 443)],
+            "port 443/tcp (nginx): already in use by shop-nginx",
+        ),
+        # Our container is stopped and somebody took its port.
+        (
+            [listening(443, process="caddy")],
+            [{"name": "pressdock-nginx", "stack": "pressdock", "ports": []}],
+            "port 443/tcp (nginx): already in use by caddy",
+        ),
+    ],
+)
+def test_ports_taken(listeners: list[Any], containers: list[Any], problem: str) -> None:
+    assert preflight.port_problems([NGINX], listeners, containers, "pressdock") == [problem]
+
+
+def test_ports_published_twice() -> None:
+    ftp = {"name": "ftp", "ports": ["127.0.0.1:443:2121", "21:2121", "30000-30009:30000-30009/tcp"]}
+    other = {"name": "other", "ports": ["30009:1", "443:443/udp"]}
+    assert preflight.port_problems([NGINX, ftp, other], [], [], "x") == [
+        "port 443/tcp: published twice, by nginx and ftp",
+        "port 30009/tcp: published twice, by ftp and other",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["0:80", "65536:80", "80a:80", "80.5:80", "443", "", "30009-30000:1-9", "True:80", "-1:80"]
+)
+def test_ports_that_cannot_be_read(text: str) -> None:
+    (problem,) = preflight.port_problems([{"name": "nginx", "ports": [text]}], [], [], "x")
+    assert problem.startswith("nginx: ")
+
+
+# --- Values against specifications ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "specification"),
+    [
+        (443, {"type": "int"}),
+        ("443", {"type": "int"}),
+        (65535, {"type": "int"}),
+        (1, {"type": "int"}),
+    ],
+)
+def test_ports_accepted(value: Any, specification: Mapping[str, Any]) -> None:
+    assert preflight.value_problems("nginx_https_port", value, specification) == []
+
+
+@pytest.mark.parametrize("value", [0, -1, 65536, "80a", 80.5, "80.5", True, [443], {}, "", "0"])
+def test_ports_refused(value: Any) -> None:
+    (problem,) = preflight.value_problems("nginx_https_port", value, {"type": "int", "default": 443})
+    assert problem.startswith("nginx_https_port: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "specification"),
+    [
+        ("x_a", "text", {}),
+        ("x_a", "", {"default": ""}),
+        ("x_a", None, {}),
+        ("x_a", "yes", {"type": "bool"}),
+        ("x_a", False, {"type": "bool"}),
+        ("x_a", 1, {"type": "float"}),
+        ("x_a", "1.5", {"type": "float"}),
+        ("x_a", ["b"], {"type": "list", "elements": "str", "choices": ["a", "b"]}),
+        ("x_a", {"k": [1, 2]}, {"type": "dict", "options": {"k": {"type": "list", "elements": "int"}}}),
+        ("x_a", {"any": "thing"}, {"type": "dict"}),
+        ("x_a", object, {"type": "raw"}),
+        ("x_memory", "512m", {}),
+        ("x_buffer_pool", "", {"default": ""}),
+        ("x_timeout", 1, {"type": "int"}),
+        ("x_kept", 0, {"type": "int"}),
+        ("x_cpus", 0.5, {"type": "float"}),
+        ("x_bind_address", "::1", {}),
+    ],
+)
+def test_values_accepted(name: str, value: Any, specification: Mapping[str, Any]) -> None:
+    assert preflight.value_problems(name, value, specification) == []
+
+
+LIST_OF_A_B = {"type": "list", "elements": "str", "choices": ["a", "b"]}
+
+
+def nested(**options: Any) -> dict[str, Any]:
+    """Return the specification of a dict."""
+    return {"type": "dict", "options": options}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "specification", "problem"),
+    [
+        ("x_a", 5, {}, "x_a: 5: must be text"),
+        ("x_a", None, {"default": "b"}, "x_a: null: must have a value"),
+        ("x_a", None, {"required": True}, "x_a: null: must have a value"),
+        ("x_a", "maybe", {"type": "bool"}, 'x_a: "maybe": must be true or false'),
+        ("x_a", 1, {"type": "bool"}, "x_a: 1: must be true or false"),
+        ("x_a", "b", {"type": "list"}, 'x_a: "b": must be a list'),
+        ("x_a", ["b"], {"type": "dict"}, 'x_a: ["b"]: must be a dict'),
+        ("x_a", "c", {"choices": ["a", "b"]}, 'x_a: "c": must be one of a, b'),
+        ("x_a", ["a", "c"], LIST_OF_A_B, 'x_a[1]: "c": must be one of a, b'),
+        ("x_a", [None], {"type": "list", "elements": "str"}, "x_a[0]: null: must have a value"),
+        ("x_a", {"kee": 1}, nested(key={"type": "int"}), "x_a.kee: unknown, did you mean key?"),
+        ("x_a", {}, nested(key={"required": True}), "x_a.key: missing"),
+        ("x_a", {"k": {"l": "z"}}, nested(k=nested(l={"type": "int"})), 'x_a.k.l: "z": must be a whole number'),
+        ("x_memory", "512", {}, "x_memory: the size '512' has no unit: write 512m for megabytes, 512b for bytes"),
+        ("x_memory", "0m", {}, "x_memory: the size '0m' must be greater than zero"),
+        ("x_memory", "", {"default": "1g"},
+         "x_memory: '' is not a size: write a number and a unit, such as 384m or 1.5g"),
+        ("x_timeout", 0, {"type": "int"}, "x_timeout: 0: must be at least 1"),
+        ("x_cpus", -1, {"type": "float"}, "x_cpus: -1: must be at least 1"),
+        ("x_kept", -1, {"type": "int"}, "x_kept: -1: must be at least 0"),
+        ("x_bind_address", "localhost", {}, 'x_bind_address: "localhost": must be an IP address, 0.0.0.0 for all'),
+    ],
+)  # fmt: skip
+def test_values_refused(name: str, value: Any, specification: Mapping[str, Any], problem: str) -> None:
+    assert preflight.value_problems(name, value, specification) == [problem]
+
+
+def test_secrets_of_a_wrong_type_are_not_shown() -> None:
+    specification = {"no_log": True, "type": "dict", "options": {"a": {"type": "int"}}}
+    assert preflight.value_problems("x_secrets", {"a": "canary-7f3a"}, specification) == [
+        "x_secrets.a: must be a whole number"
+    ]
+
+
+def test_long_values_are_cut() -> None:
+    (problem,) = preflight.value_problems("x_a", ["y" * 500], {})
+    assert len(problem) < 100
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("nginx_https_prot", "nginx_https_prot: no such variable, did you mean nginx_https_port?"),
+        ("nginx_zzz", "nginx_zzz: no such variable"),
+        ("wordpres_sites", "wordpres_sites: no such variable, did you mean wordpress_sites?"),
+        ("ngnix_https_port", "ngnix_https_port: no such variable, did you mean nginx_https_port?"),
+    ],
+)
+def test_unknown_variables(name: str, problem: str) -> None:
+    (found,) = preflight.variable_name_problems([name], ["nginx_https_port", "wordpress_sites"], ["nginx", "wordpress"])
+    assert found.startswith(problem)
+
+
+def test_other_variables_are_nobodys_business() -> None:
+    names = ["nginx_https_port", "my_own", "ansible_nginx_port", "_nginx_x", "__nginx_https_porz", "groups"]
+    assert preflight.variable_name_problems(names, ["nginx_https_port"], ["nginx"]) == []
+
+
+# --- Target, controller and sums ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "architecture"),
+    [
+        ("Debian", "12", "x86_64"),
+        ("Debian", "12.11", "aarch64"),
+        ("Debian", "13", "x86_64"),
+        ("Ubuntu", "24.04", "x86_64"),
+    ],
+)
+def test_targets_accepted(name: str, version: str, architecture: str) -> None:
+    target = host(distribution=name, distribution_version=version, architecture=architecture)
+    assert preflight.target_problems(target) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        (
+            {"distribution_version": "11.9"},
+            "distribution: Debian 11.9: must be one of Debian 12, Debian 13, Ubuntu 24.04",
+        ),
+        ({"distribution_version": "1"}, "distribution: Debian 1: "),
+        ({"distribution_version": "130"}, "distribution: Debian 130: "),
+        ({"distribution": "Ubuntu", "distribution_version": "22.04"}, "distribution: Ubuntu 22.04: "),
+        ({"distribution": "Alpine", "distribution_version": "3.22"}, "distribution: Alpine 3.22: "),
+        ({"architecture": "armv7l"}, "architecture: armv7l: must be one of amd64 (x86_64), arm64 (aarch64)"),
+        ({"python_version": [3, 8, 1]}, "python on the target: 3.8: must be 3.9 or newer"),
+    ],
+)
+def test_targets_refused(changes: dict[str, Any], problem: str) -> None:
+    (found,) = preflight.target_problems(host(**changes))
+    assert found.startswith(problem)
+
+
+def test_controller() -> None:
+    assert preflight.controller_problems([3, 11, 2]) == []
+    assert preflight.controller_problems([3, 10, 0]) == ["python that runs Ansible: 3.10: must be 3.11 or newer"]
+
+
+def test_resources() -> None:
+    assert preflight.resource_problems(host(), "4g", "1g") == []
+    (problem,) = preflight.resource_problems(host(memory=GIB), "4g", "2g")
+    assert problem == "memory: 1.0 GiB: preflight_memory_min asks for 2.0 GiB"
+    small = {"/srv/x": {"free": GIB, "read_only": False}}
+    (problem,) = preflight.resource_problems(host(disks=small), "4g", "1g")
+    assert problem == "disk below /srv/x: 1.0 GiB free: preflight_disk_min asks for 4.0 GiB"
+    assert preflight.resource_problems(host(disks=small), "4g", "1g", running=True) == []
+    (problem,) = preflight.resource_problems(host(disks={"/srv/x": {"free": 9 * GIB, "read_only": True}}), "4g", "1g")
+    assert problem == "disk below /srv/x: mounted read-only"
+
+
+def test_limits_fit_into_the_memory() -> None:
+    containers: list[dict[str, Any]] = [
+        {"name": "a", "memory": "1g"},
+        {"name": "b", "memory": "512m"},
+        {"name": "c", "memory": None},
+    ]
+    assert preflight.limit_problems(containers, 2 * GIB) == []
+    (problem,) = preflight.limit_problems(containers, GIB)
+    assert problem == "memory limits: 1.5 GiB (a 1.0 GiB, b 512 MiB): the target has 1.0 GiB"
+
+
+@pytest.mark.parametrize(
+    ("pool", "fits"), [("256m", True), ("400m", True), ("", True), ("450m", False), ("512m", False), ("2g", False)]
+)
+def test_buffer_pool_fits_into_the_container(pool: str, fits: bool) -> None:
+    problems = preflight.buffer_problems({"mariadb_buffer_pool": pool, "mariadb_memory": "512m"})
+    assert (problems == []) == fits
+
+
+@pytest.mark.parametrize(
+    ("changes", "fits"),
+    [
+        ({}, True),
+        ({"workers": 5}, False),
+        ({"workers": 5, "memory": "1g"}, True),
+        ({"memory_limit": "256m"}, False),
+        ({"memory": "256m"}, False),
+    ],
+)
+def test_workers_fit_into_the_container(changes: dict[str, Any], fits: bool) -> None:
+    values = {"wordpress_workers": 4, "wordpress_memory_limit": "128m", "wordpress_memory": "512m"}
+    problems = preflight.worker_problems({**values, "wordpress_sites": {"blog": site(**changes)}})
+    assert (problems == []) == fits
+    assert all(problem.startswith("wordpress_sites.blog: ") for problem in problems)
+
+
+# --- All together ---------------------------------------------------------------------------------------------------
+
+SPECS: dict[str, dict[str, Any]] = {
+    "nginx_https_port": {"type": "int", "default": 443},
+    "mariadb_root_password": {"type": "str", "no_log": True, "default": ""},
+    "mariadb_passwords": {"type": "dict", "no_log": True},
+    "stack_name": {"type": "str"},
+    "stack_data_dir": {"type": "path"},
+    "stack_installation_key": {"type": "str", "no_log": True},
+    "wordpress_sites": {"type": "dict"},
+}
+VALUES: dict[str, Any] = {
+    "nginx_https_port": 8443,
+    "mariadb_root_password": "",
+    "mariadb_passwords": {},
+    "stack_name": "pressdock",
+    "stack_data_dir": "/srv/pressdock",
+    "stack_installation_key": KEY,
+    "wordpress_sites": {"blog": SITE},
+    "preflight_disk_min": "4g",
+    "preflight_memory_min": "1g",
+}
+
+
+def declared(**changes: Any) -> preflight.Declared:
+    """Return the good declaration with some variables replaced."""
+    values = {**VALUES, **changes}
+    return preflight.Declared(
+        values=values, specs=SPECS, names=list(SPECS), prefixes=["nginx", "mariadb"], containers=[NGINX]
+    )
+
+
+def test_all_rules_pass_together() -> None:
+    assert preflight.declared_problems(declared()) == []
+    assert preflight.host_problems(declared(), HOST) == []
+
+
+def test_all_problems_are_collected() -> None:
+    wrong = declared(
+        nginx_https_port=0,
+        mariadb_root_password="canary",
+        stack_name="",
+        wordpress_sites={"blog": site(domain="", administrator={**account("admin"), "password": "canary"})},
+    )
+    problems = preflight.declared_problems(wrong)
+    for start in (
+        "nginx_https_port: 0: ",
+        "mariadb_root_password: must have at least",
+        "stack_name: ",
+        "wordpress_sites.blog.domain: ",
+        "wordpress_sites.blog.administrator: login",
+        "wordpress_sites.blog.administrator.password: must have at least",
+    ):
+        assert any(line.startswith(start) for line in problems), (start, problems)
+    assert not any("canary" in line for line in problems)
+    bad_host = host(architecture="mips", memory=1, listeners=[listening(443)], real_data_dir="/etc")
+    problems = preflight.host_problems(wrong, bad_host)
+    for start in ("architecture: ", "memory: ", "port 443/tcp", "stack_data_dir: "):
+        assert any(line.startswith(start) for line in problems), (start, problems)
