@@ -1,0 +1,35 @@
+"""What the contract expects of each service, said a second time and independently of the roles.
+
+A new service adds one entry here. A service without one must run as an ordinary user, with no capability at all and
+without a published port.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What is expected of the containers of one service."""
+
+    user: int | None = None
+    """User and group id of every process; None: any but root."""
+    program: str | None = None
+    """File name of the program that is PID 1; None: any but a shell or a stand-in."""
+    capabilities: frozenset[str] = frozenset()
+    """Capabilities that its processes may have."""
+    ports: frozenset[str] = frozenset()
+    """Container ports that are published."""
+
+
+SERVICES = {
+    "mariadb": Expectation(user=610, program="mariadbd"),
+    "nginx": Expectation(user=612, program="nginx", ports=frozenset({"8443/tcp"})),
+    "wordpress": Expectation(user=613),
+}
+
+
+def expected(service: str) -> Expectation:
+    """Return what is expected of a service's containers."""
+    return SERVICES.get(service, Expectation())

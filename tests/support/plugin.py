@@ -1,0 +1,85 @@
+"""Pytest plugin for every test that looks at a running stack: options, fixtures, logs on failure.
+
+- `pytest tests/contract --hosts=local://`: the stack of this machine, read only;
+- `pytest tests/contract --hosts=ssh://root@web-1 --stack=shop`: another machine's, another stack;
+- `molecule verify -s <scenario>` passes --hosts, --stack and --destructive.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import testinfra
+
+from tests.support.stack import Container, Stack
+
+STACK_KEY: pytest.StashKey[Stack] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("pressdock")
+    group.addoption("--stack", default="pressdock", help="stack_name of the stack under test")
+    group.addoption(
+        "--destructive",
+        action="store_true",
+        help="also run the tests that break containers: only on a test instance",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "destructive: breaks the stack for a moment; needs --destructive")
+
+
+def running_stack(config: pytest.Config) -> Stack:
+    """Return the stack under test; there is one for the whole session."""
+    if STACK_KEY not in config.stash:
+        hosts = config.getoption("hosts") or "local://"
+        config.stash[STACK_KEY] = Stack(testinfra.get_host(hosts), config.getoption("stack"))
+    return config.stash[STACK_KEY]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that takes `container` once for each container of the stack."""
+    if "container" in metafunc.fixturenames:
+        containers = running_stack(metafunc.config).containers()
+        # No container is a failure of each such test, not a reason to skip it.
+        metafunc.parametrize(
+            "container", containers or [None], ids=[c.short_name for c in containers] or ["none"], indirect=True
+        )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run what breaks the stack last, and only when asked to."""
+    items.sort(key=lambda item: item.get_closest_marker("destructive") is not None)
+    if not config.getoption("destructive"):
+        skip = pytest.mark.skip(reason="breaks the stack: needs --destructive")
+        for item in items:
+            if item.get_closest_marker("destructive"):
+                item.add_marker(skip)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    """Add the last log lines of the stack's containers to the report of a failed test."""
+    report = yield
+    if report.failed and STACK_KEY in item.config.stash:
+        try:
+            report.sections.append(("logs of the stack's containers", item.config.stash[STACK_KEY].logs()))
+        except Exception as error:  # noqa: BLE001 -- a report without logs is better than none
+            report.sections.append(("logs of the stack's containers", f"not available: {error}"))
+    return report
+
+
+@pytest.fixture(scope="session")
+def stack(pytestconfig: pytest.Config) -> Stack:
+    """Return the running stack under test."""
+    return running_stack(pytestconfig)
+
+
+@pytest.fixture
+def container(request: pytest.FixtureRequest) -> Container:
+    """Return one container of the stack; the test runs for each."""
+    found: Container | None = request.param
+    assert found is not None, "the stack has no container"
+    return found
