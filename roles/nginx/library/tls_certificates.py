@@ -1,0 +1,663 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: MIT
+"""Keep a certificate authority and the server certificates of a stack."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import os
+import re
+import stat
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.tls_pairs import (
+    HAS_CRYPTOGRAPHY,
+    certificate_blocks,
+    certificate_names,
+    chain_digest,
+    fingerprint,
+    is_address,
+    key_blocks,
+    load_chain,
+    load_key,
+    normal_name,
+    pair_problems,
+    same_key,
+    valid_from,
+    valid_until,
+)
+
+try:
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+except ImportError:
+    pass  # HAS_CRYPTOGRAPHY is false then, and main() stops.
+
+DOCUMENTATION = r"""
+module: tls_certificates
+short_description: Keep a certificate authority and the server certificates of a stack
+description:
+  - Makes a certificate authority once, and keeps one server certificate per entry, signed by it or given by the
+    operator.
+  - One run looks after all of them, because a module run costs more than all the work inside.
+  - Each certificate is one file, C(NAME.pem), with the private key and the chain. One file can be replaced in one
+    step, so a server that starts at any moment never finds a key beside another key's certificate.
+  - The authority is never replaced. A broken one is an error that says what to do.
+attributes:
+  check_mode:
+    support: full
+    description: Nothing is written; RV(digest) is C(unissued) where it cannot be known beforehand.
+  diff_mode:
+    support: full
+    description: Shows names and dates, never a key.
+  idempotent:
+    support: full
+requirements: ["cryptography >= 38 on the target (package python3-cryptography)"]
+options:
+  authority_directory:
+    description: Directory for C(ca.key) (0600) and C(ca.crt) (0644), owned by root.
+    type: path
+    required: true
+  directory:
+    description: Directory for the server certificates. Files called C(*.pem) that are not declared are removed from it.
+    type: path
+    required: true
+  uid:
+    description: User id that owns the server certificates (mode 0400).
+    type: int
+    required: true
+  gid:
+    description: Group id of the server certificates.
+    type: int
+    required: true
+  organization:
+    description: Name of the stack, for the authority's subject.
+    type: str
+    required: true
+  authority_days:
+    description: Validity of a new authority, in days.
+    type: int
+    default: 3650
+  certificate_days:
+    description: Validity of a new server certificate, in days. It never outlives the authority.
+    type: int
+    default: 397
+  renew_days:
+    description: A certificate that is valid for fewer days than this is issued again.
+    type: int
+    default: 60
+  certificates:
+    description: The server certificates.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Name of the file, without C(.pem).
+        type: str
+        required: true
+      domains:
+        description: Host names and addresses that it is valid for.
+        type: list
+        elements: str
+        required: true
+      certificate:
+        description: The operator's own certificate and chain, PEM. Empty for one of the authority.
+        type: str
+        default: ""
+      key:
+        description: The private key of O(certificates[].certificate), PEM without a passphrase.
+        type: str
+        default: ""
+"""
+
+EXAMPLES = r"""
+- name: Keep the certificates
+  tls_certificates:
+    authority_directory: /srv/shop/ca
+    directory: /srv/shop/tls
+    uid: 612
+    gid: 612
+    organization: shop
+    certificates:
+      - name: shop
+        domains: [shop.example.org, www.shop.example.org]
+"""
+
+RETURN = r"""
+changes:
+  description: What was (or would be) changed, one sentence each.
+  type: list
+  elements: str
+  returned: always
+  sample: ["shop: issued for shop.example.org (missing)"]
+digest:
+  description: Digest over all certificates as they are now on the target; C(unissued) in check mode where it would
+    change.
+  type: str
+  returned: always
+certificates:
+  description: For each name its C(fingerprint) (SHA-256, hexadecimal), C(not_after) (ISO 8601, UTC), C(domains) and
+    C(source).
+  type: dict
+  returned: always
+authority:
+  description: The authority's C(path), C(fingerprint) and C(not_after).
+  type: dict
+  returned: always
+library_missing:
+  description: True when cryptography is missing on the target. Then nothing was looked at.
+  type: bool
+  returned: always
+"""
+
+UNISSUED = "unissued"
+TEMPORARY_PREFIX = ".new-"
+COMMON_NAME_LIMIT = 64
+CLOCK_TOLERANCE = dt.timedelta(hours=1)
+"""New certificates are valid from a little before now, so that a client whose clock is behind takes them."""
+
+
+class CertificateError(Exception):
+    """Something the operator has to decide or to mend; the message is for him."""
+
+
+class Authority(NamedTuple):
+    """The certificate authority."""
+
+    key: Any
+    certificate: Any
+
+
+class Current(NamedTuple):
+    """A usable file of the target: its text and its parsed chain."""
+
+    text: str
+    chain: list[Any]
+
+
+def utc_now() -> dt.datetime:
+    """Return the time, to the second."""
+    return dt.datetime.now(dt.UTC).replace(microsecond=0)
+
+
+def key_text(key: Any) -> str:
+    """Write a private key as PEM."""
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return str(key.private_bytes(*form).decode())
+
+
+def certificate_text(certificate: Any) -> str:
+    """Write a certificate as PEM."""
+    return str(certificate.public_bytes(serialization.Encoding.PEM).decode())
+
+
+def key_usage(**uses: bool) -> Any:
+    """Build a key usage extension: everything that is not named is false."""
+    names = (
+        "digital_signature",
+        "content_commitment",
+        "key_encipherment",
+        "data_encipherment",
+        "key_agreement",
+        "key_cert_sign",
+        "crl_sign",
+        "encipher_only",
+        "decipher_only",
+    )
+    return x509.KeyUsage(**{name: uses.get(name, False) for name in names})
+
+
+def new_authority(key: Any, organization: str, days: int, now: dt.datetime) -> Any:
+    """Make the certificate of an authority that may sign server certificates and nothing further down."""
+    subject = x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization[:COMMON_NAME_LIMIT]),
+            x509.NameAttribute(NameOID.COMMON_NAME, f"{organization} certificate authority"[:COMMON_NAME_LIMIT]),
+        ]
+    )
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - CLOCK_TOLERANCE)
+        .not_valid_after(now + dt.timedelta(days=days))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(key_usage(key_cert_sign=True, crl_sign=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+
+
+def new_certificate(key: Any, domains: list[str], authority: Authority, days: int, now: dt.datetime) -> Any:
+    """Make a server certificate. The first domain is also its common name, where it is short enough for one."""
+    until = min(now + dt.timedelta(days=days), valid_until(authority.certificate))
+    common_name = [d for d in domains[:1] if len(d) <= COMMON_NAME_LIMIT]
+    issuer_key = authority.certificate.public_key()
+    return (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name) for name in common_name]))
+        .issuer_name(authority.certificate.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(max(now - CLOCK_TOLERANCE, valid_from(authority.certificate)))
+        .not_valid_after(until)
+        .add_extension(
+            x509.SubjectAlternativeName(
+                [x509.IPAddress(ipaddress.ip_address(d)) if is_address(d) else x509.DNSName(d) for d in domains]
+            ),
+            critical=not common_name,
+        )
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(key_usage(digital_signature=True), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), critical=False)
+        .sign(authority.key, hashes.SHA256())
+    )
+
+
+def signed_by(certificate: Any, authority: Any) -> bool:
+    """Say whether *authority* (a certificate with an elliptic curve key) signed *certificate*."""
+    if certificate.issuer != authority.subject:
+        return False
+    try:
+        authority.public_key().verify(
+            certificate.signature, certificate.tbs_certificate_bytes, ec.ECDSA(certificate.signature_hash_algorithm)
+        )
+    except (InvalidSignature, TypeError, ValueError):
+        return False
+    return True
+
+
+def read_text(path: Path) -> str | None:
+    """Read a regular file; None when there is none (a link or a directory in its place counts as none)."""
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return None
+        return path.read_bytes().decode("ascii", errors="replace")
+    except FileNotFoundError:
+        return None
+
+
+def write_atomically(path: Path, text: str, uid: int, gid: int, mode: int) -> None:
+    """Replace a file in one step: after a crash there is the old file or the new one, complete."""
+    handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as stream:
+            os.fchown(stream.fileno(), uid, gid)
+            os.fchmod(stream.fileno(), mode)
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+class Keeper:
+    """Compares what is declared with what the target holds, and mends it unless *check* is set."""
+
+    def __init__(self, parameters: dict[str, Any], check: bool, now: dt.datetime) -> None:
+        """Remember what is declared; nothing is looked at yet."""
+        self.parameters = parameters
+        self.check = check
+        self.now = now
+        self.changes: list[str] = []
+        self.warnings: list[str] = []
+        self.result: dict[str, dict[str, Any]] = {}
+        self.authority_result: dict[str, Any] = {}
+        self.before: list[str] = []
+        self.after: list[str] = []
+        self._content_changes = False
+
+    def run(self) -> dict[str, Any]:
+        """Look after everything, and return what the module answers.
+
+        :raises CertificateError: when the operator has to decide or to mend something.
+        """
+        self._refuse_nonsense()
+        ca_directory = Path(self.parameters["authority_directory"])
+        directory = Path(self.parameters["directory"])
+        self._keep_directory(ca_directory, 0, 0, 0o755)
+        if not directory.exists():
+            # Whoever mounts it decides about its mode; here it only must exist, closed.
+            self._keep_directory(directory, self.parameters["uid"], self.parameters["gid"], 0o700)
+        authority = self._keep_authority(ca_directory)
+        chains = [self._keep_certificate(directory, entry, authority) for entry in self._entries()]
+        self._remove_undeclared(directory)
+        known = not (self.check and self._content_changes) and all(chain is not None for chain in chains)
+        return {
+            "changed": bool(self.changes),
+            "changes": self.changes,
+            "warnings": self.warnings,
+            "digest": chain_digest(chain for chain in chains if chain is not None) if known else UNISSUED,
+            "certificates": self.result,
+            "authority": self.authority_result,
+            "library_missing": False,
+            "diff": {"before": "".join(f"{x}\n" for x in self.before), "after": "".join(f"{x}\n" for x in self.after)},
+        }
+
+    def _entries(self) -> list[dict[str, Any]]:
+        return sorted(self.parameters["certificates"], key=lambda entry: entry["name"])
+
+    def _refuse_nonsense(self) -> None:
+        names = [entry["name"] for entry in self.parameters["certificates"]]
+        for name in names:
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", name):
+                raise CertificateError(f"certificates: {name!r} is no name for a file (letters, digits, - and _)")
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise CertificateError(f"certificates: declared twice: {', '.join(doubled)}")
+        if not 0 <= self.parameters["renew_days"] < self.parameters["certificate_days"]:
+            raise CertificateError("renew_days must be at least 0 and less than certificate_days")
+        if self.parameters["authority_days"] < self.parameters["certificate_days"]:
+            raise CertificateError("authority_days must not be less than certificate_days")
+        for entry in self.parameters["certificates"]:
+            if not entry["domains"]:
+                raise CertificateError(f"{entry['name']}: domains is empty")
+            for domain in entry["domains"]:
+                if not is_address(domain) and not re.fullmatch(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?", domain):
+                    raise CertificateError(
+                        f"{entry['name']}: {domain!r} is neither a host name (ASCII form) nor an address"
+                    )
+            if bool(entry["certificate"]) != bool(entry["key"]):
+                raise CertificateError(f"{entry['name']}: certificate and key must be given together")
+
+    def _keep_directory(self, path: Path, uid: int, gid: int, mode: int) -> None:
+        if not path.exists():
+            self.changes.append(f"{path}: created")
+            if not self.check:
+                path.mkdir(mode=mode, parents=True)
+                path.chmod(mode)
+                os.chown(path, uid, gid)
+            return
+        self._keep_mode(path, uid, gid, mode)
+
+    def _keep_mode(self, path: Path, uid: int, gid: int, mode: int) -> None:
+        status = path.lstat()
+        if (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (uid, gid, mode):
+            return
+        self.changes.append(
+            f"{path}: owner and mode {status.st_uid}:{status.st_gid} {stat.S_IMODE(status.st_mode):04o}"
+            f" -> {uid}:{gid} {mode:04o}"
+        )
+        if not self.check:
+            os.chown(path, uid, gid, follow_symlinks=False)
+            path.chmod(mode)
+
+    def _keep_authority(self, directory: Path) -> Authority | None:
+        """Make the authority where there is none; read it otherwise. None in check mode before it exists."""
+        key_path, certificate_path = directory / "ca.key", directory / "ca.crt"
+        advice = (
+            f"Put the right files back into {directory} (from a backup), or move both away to get a new authority,"
+            " which every client then has to be told to trust."
+        )
+        self._remove_leftovers(directory)
+        stored_key, stored_certificate = read_text(key_path), read_text(certificate_path)
+        if stored_key is None and stored_certificate is not None:
+            raise CertificateError(f"{certificate_path} is there, but its key {key_path} is not. {advice}")
+        if stored_certificate is None:
+            # A key alone is what a crash between the two writes leaves: its certificate is simply made now.
+            return self._complete_authority(key_path, certificate_path, stored_key, advice)
+        try:
+            key = load_key(stored_key or "")
+            certificate = load_chain(stored_certificate)[0]
+        except ValueError as error:
+            raise CertificateError(f"The certificate authority in {directory} is broken: {error}. {advice}") from None
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise CertificateError(f"{key_path} is not an elliptic curve key. {advice}")
+        if not same_key(certificate, key):
+            raise CertificateError(f"{key_path} does not belong to {certificate_path}. {advice}")
+        try:
+            constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+            may_sign = constraints.ca
+        except x509.ExtensionNotFound:
+            may_sign = False
+        if not may_sign:
+            raise CertificateError(f"{certificate_path} is not the certificate of an authority. {advice}")
+        left = (valid_until(certificate) - self.now).days
+        if valid_until(certificate) <= self.now:
+            raise CertificateError(
+                f"{certificate_path} expired on {valid_until(certificate):%Y-%m-%d}. Move {key_path} and"
+                f" {certificate_path} away to get a new authority, which every client then has to be told to trust."
+            )
+        if left < self.parameters["renew_days"]:
+            self.warnings.append(f"{certificate_path} expires in {left} days; no certificate can outlive it")
+        self._keep_mode(key_path, 0, 0, 0o600)
+        self._keep_mode(certificate_path, 0, 0, 0o644)
+        self._note_authority(certificate_path, certificate)
+        return Authority(key, certificate)
+
+    def _complete_authority(
+        self, key_path: Path, certificate_path: Path, stored_key: str | None, advice: str
+    ) -> Authority | None:
+        self._content_changes = True
+        self.changes.append(
+            f"{certificate_path}: made a certificate authority ({self.parameters['authority_days']} days)"
+        )
+        self.after.append(f"authority: {self.parameters['organization']} certificate authority")
+        if self.check:
+            self.authority_result = {"path": str(certificate_path), "fingerprint": "", "not_after": ""}
+            return None
+        if stored_key is None:
+            key = ec.generate_private_key(ec.SECP256R1())
+            write_atomically(key_path, key_text(key), 0, 0, 0o600)
+        else:
+            try:
+                key = load_key(stored_key)
+            except ValueError as error:
+                raise CertificateError(f"{key_path} {error}. {advice}") from None
+            if not isinstance(key, ec.EllipticCurvePrivateKey):
+                raise CertificateError(f"{key_path} is not an elliptic curve key. {advice}")
+            self._keep_mode(key_path, 0, 0, 0o600)
+        certificate = new_authority(key, self.parameters["organization"], self.parameters["authority_days"], self.now)
+        write_atomically(certificate_path, certificate_text(certificate), 0, 0, 0o644)
+        self._note_authority(certificate_path, certificate)
+        return Authority(key, certificate)
+
+    def _note_authority(self, path: Path, certificate: Any) -> None:
+        self.authority_result = {
+            "path": str(path),
+            "fingerprint": fingerprint(certificate),
+            "not_after": valid_until(certificate).isoformat(),
+        }
+
+    def _keep_certificate(
+        self, directory: Path, entry: dict[str, Any], authority: Authority | None
+    ) -> list[Any] | None:
+        """Look after one file; return its chain, or None in check mode where it would be issued."""
+        path = directory / f"{entry['name']}.pem"
+        entry = {**entry, "domains": [normal_name(domain) for domain in entry["domains"]]}
+        given = self._given_text(entry)
+        text = read_text(path)
+        current, reason = (
+            self._compare_given(text, given) if given else self._compare_issued(text, entry["domains"], authority)
+        )
+        self._describe(self.before, entry["name"], None if current is None else current.chain)
+        if reason:
+            self._content_changes = True
+            verb = "wrote the given certificate for" if given else "issued for"
+            self.changes.append(f"{entry['name']}: {verb} {', '.join(entry['domains'])} ({reason})")
+            if self.check:
+                self.after.append(f"{entry['name']}: {verb} {', '.join(entry['domains'])}")
+                self.result[entry["name"]] = self._answer(entry, None)
+                return None
+            current = self._replace(path, entry, given, authority)
+        elif current is not None:
+            self._keep_mode(path, self.parameters["uid"], self.parameters["gid"], 0o400)
+        chain = current.chain if current else None
+        self._describe(self.after, entry["name"], chain)
+        self.result[entry["name"]] = self._answer(entry, chain)
+        return chain
+
+    def _replace(self, path: Path, entry: dict[str, Any], given: str, authority: Authority | None) -> Current:
+        text = given
+        if not given:
+            if authority is None:  # only in check mode, where nothing is replaced
+                raise CertificateError("there is no certificate authority to issue with")
+            key = ec.generate_private_key(ec.SECP256R1())
+            days = self.parameters["certificate_days"]
+            certificate = new_certificate(key, list(dict.fromkeys(entry["domains"])), authority, days, self.now)
+            text = key_text(key) + certificate_text(certificate)
+        if path.is_dir() and not path.is_symlink():
+            raise CertificateError(f"{path} is a directory; remove it")
+        write_atomically(path, text, self.parameters["uid"], self.parameters["gid"], 0o400)
+        return Current(text, load_chain(text))
+
+    def _given_text(self, entry: dict[str, Any]) -> str:
+        """Write the operator's own pair as one file; empty when there is none.
+
+        :raises CertificateError: when the pair cannot be used.
+        """
+        if not entry["certificate"]:
+            return ""
+        problems = pair_problems(entry["certificate"], entry["key"], entry["domains"], self.now)
+        if problems:
+            raise CertificateError(f"{entry['name']}: {'; '.join(problems)}")
+        return "\n".join([*key_blocks(entry["key"]), *certificate_blocks(entry["certificate"])]) + "\n"
+
+    def _compare_given(self, text: str | None, given: str) -> tuple[Current | None, str]:
+        current = self._parse(text)
+        if text == given:
+            return current, ""
+        return current, "missing" if text is None else "another one is in its place"
+
+    def _compare_issued(
+        self, text: str | None, domains: list[str], authority: Authority | None
+    ) -> tuple[Current | None, str]:
+        """Parse what is there, and say why it cannot stay (an empty reason: it can)."""
+        if text is None:
+            return None, "missing"
+        current = self._parse(text)
+        if current is None:
+            return None, "unreadable"
+        leaf = current.chain[0]
+        if not same_key(leaf, load_key(text)):
+            return current, "its key belongs to another certificate"
+        if authority is None or not signed_by(leaf, authority.certificate):
+            return current, "not signed by the stack's certificate authority"
+        if certificate_names(leaf) != set(domains):
+            return current, f"was for {', '.join(sorted(certificate_names(leaf))) or 'no name'}"
+        if valid_from(leaf) > self.now:
+            return current, f"not valid before {valid_from(leaf):%Y-%m-%d}"
+        if valid_until(leaf) <= self.now:
+            return current, f"expired on {valid_until(leaf):%Y-%m-%d}"
+        left = valid_until(leaf) - self.now
+        # One that already lasts as long as the authority cannot be improved.
+        improvable = valid_until(leaf) < valid_until(authority.certificate)
+        if left < dt.timedelta(days=self.parameters["renew_days"]) and improvable:
+            return current, f"expires in {left.days} days"
+        return current, ""
+
+    def _parse(self, text: str | None) -> Current | None:
+        if text is None:
+            return None
+        try:
+            load_key(text)
+            return Current(text, load_chain(text))
+        except ValueError:
+            return None
+
+    def _remove_undeclared(self, directory: Path) -> None:
+        declared = {f"{entry['name']}.pem" for entry in self.parameters["certificates"]}
+        if directory.is_dir():
+            for path in sorted(directory.glob("*.pem")):
+                if path.name not in declared:
+                    self.changes.append(f"{path.name}: removed (not declared)")
+                    self.before.append(f"{path.stem}: not declared")
+                    self._content_changes = True
+                    if not self.check:
+                        path.unlink()
+            self._remove_leftovers(directory)
+
+    def _remove_leftovers(self, directory: Path) -> None:
+        """Remove what an earlier run that was killed while writing left behind."""
+        if not directory.is_dir():
+            return
+        for path in directory.glob(f"{TEMPORARY_PREFIX}*"):
+            self.changes.append(f"{path.name}: removed (left behind by a run that was cut off)")
+            if not self.check:
+                path.unlink(missing_ok=True)
+
+    def _answer(self, entry: dict[str, Any], chain: list[Any] | None) -> dict[str, Any]:
+        return {
+            "fingerprint": fingerprint(chain[0]) if chain else "",
+            "not_after": valid_until(chain[0]).isoformat() if chain else "",
+            "domains": entry["domains"],
+            "source": "operator" if entry["certificate"] else "authority",
+        }
+
+    @staticmethod
+    def _describe(lines: list[str], name: str, chain: list[Any] | None) -> None:
+        if chain:
+            names = ", ".join(sorted(certificate_names(chain[0])))
+            lines.append(f"{name}: {names}, until {valid_until(chain[0]):%Y-%m-%d}, {fingerprint(chain[0])}")
+
+
+def main() -> None:
+    """Run as an Ansible module."""
+    module = AnsibleModule(
+        argument_spec={
+            "authority_directory": {"type": "path", "required": True},
+            "directory": {"type": "path", "required": True},
+            "uid": {"type": "int", "required": True},
+            "gid": {"type": "int", "required": True},
+            "organization": {"type": "str", "required": True},
+            "authority_days": {"type": "int", "default": 3650},
+            "certificate_days": {"type": "int", "default": 397},
+            "renew_days": {"type": "int", "default": 60},
+            "certificates": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                # The certificate key is the secret one; `no_log` also masks it in whatever the module returns.
+                "no_log": False,
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "domains": {"type": "list", "elements": "str", "required": True},
+                    "certificate": {"type": "str", "default": ""},
+                    "key": {"type": "str", "default": "", "no_log": True},
+                },
+            },
+        },
+        supports_check_mode=True,
+    )
+    if not HAS_CRYPTOGRAPHY:
+        # The caller installs the package and calls again; a check run can only foresee that everything is new.
+        module.exit_json(
+            changed=module.check_mode,
+            changes=["certificates: issued (cryptography is not installed yet)"] if module.check_mode else [],
+            digest=UNISSUED,
+            certificates={},
+            authority={},
+            library_missing=True,
+        )
+    try:
+        result = Keeper(module.params, module.check_mode, utc_now()).run()
+    except CertificateError as error:
+        module.fail_json(msg=str(error))
+    for warning in result.pop("warnings"):
+        module.warn(warning)
+    if not module._diff:
+        result.pop("diff")
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
