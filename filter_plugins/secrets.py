@@ -16,7 +16,7 @@ import hmac
 import json
 import re
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import bcrypt
@@ -101,6 +101,18 @@ def derive_secret(key: str, name: str, version: int = 1, length: int = 32) -> st
         number, digit = divmod(number, len(ALPHABET))
         digits.append(ALPHABET[digit])
     return "".join(digits)
+
+
+def derive_secrets(
+    key: str, names: Iterable[str], prefix: str, versions: Mapping[str, int] | None = None, length: int = 32
+) -> dict[str, str]:
+    """Derive one secret for each of `names`: a dict of name to the secret `prefix`/name.
+
+    `versions` holds the versions of those that were rotated, by prefix/name; all others have version 1.
+    """
+    return {
+        name: derive_secret(key, f"{prefix}/{name}", (versions or {}).get(f"{prefix}/{name}", 1), length) for name in names
+    }
 
 
 def keyed_digest(value: Any, key: str) -> str:
@@ -196,6 +208,7 @@ class FilterModule:
         """Return the filters by name."""
         return {
             "derive_secret": derive_secret,
+            "derive_secrets": derive_secrets,
             "htpasswd": htpasswd,
             "keyed_digest": keyed_digest,
             "mysql_native_hash": mysql_native_hash,

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: MIT
+"""Filters of the container role: what is declared, compared with what the engine says it has.
+
+All are pure: they take the declared services and the engine's listing (as `docker_host_info` returns it)
+and say what is missing, so that a run which changes nothing asks the engine once and calls no further module.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+DIGEST_LENGTH = 16
+"""Hexadecimal digits of a content digest that make an image's tag: 64 bits tell a stack's images apart."""
+
+
+def context_digest(files: Mapping[str, str], *inputs: str) -> str:
+    """Digest a build context.
+
+    :param files: context file name to its rendered text. Modes are not part of it: every file of a context is
+        written with the same mode, a Dockerfile that needs another one sets it.
+    :param inputs: whatever else the image depends on (the image epoch).
+    :return: the first 16 hexadecimal digits of a SHA-256 over a canonical JSON form.
+    """
+    document = json.dumps([sorted((str(k), str(v)) for k, v in files.items()), [str(i) for i in inputs]])
+    return hashlib.sha256(document.encode()).hexdigest()[:DIGEST_LENGTH]
+
+
+def missing_images(images: Mapping[str, Mapping[str, Any]], listing: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Name the services whose image the engine does not hold.
+
+    A tag that was moved to another image counts as missing: the digest is also a label of the image itself.
+
+    :param images: service name to ``{reference, digest}``.
+    :param listing: ``docker_host_info``'s images (``RepoTags`` and ``Labels`` may be null).
+    """
+    present = {
+        tag: (image.get("Labels") or {}).get("pressdock.digest")
+        for image in listing
+        for tag in image.get("RepoTags") or []
+    }
+    return [name for name, image in images.items() if present.get(image["reference"]) != image["digest"]]
+
+
+def build_waves(missing: Iterable[str], services: Iterable[Mapping[str, Any]]) -> list[list[str]]:
+    """Order builds: each wave only needs images of earlier waves (``image.after``) and is built in parallel.
+
+    :raises AnsibleFilterError: when services wait for each other in a circle.
+    """
+    waiting = set(missing)
+    after = {s["name"]: set(s["image"].get("after", [])) for s in services}
+    waves: list[list[str]] = []
+    while waiting:
+        wave = sorted(name for name in waiting if not after[name] & waiting)
+        if not wave:
+            raise AnsibleFilterError(f"image.after: {', '.join(sorted(waiting))} wait for each other")
+        waves.append(wave)
+        waiting -= set(wave)
+    return waves
+
+
+def context_trees(images: Mapping[str, Mapping[str, Any]], names: Iterable[str], data_dir: str) -> list[dict[str, Any]]:
+    """Turn the contexts of the named services into trees for `host_files`."""
+    return [{"path": f"{data_dir}/build/{name}", "files": images[name]["context"]} for name in names]
+
+
+def superseded_images(
+    listing: Iterable[Mapping[str, Any]], stack: str, images: Mapping[str, Mapping[str, Any]], keep: int
+) -> list[str]:
+    """List the ids of images of this stack that no service uses any more, beyond the newest *keep* of each service.
+
+    The kept ones allow a rollback without a build. Services that are not in *images* (a run of one role only)
+    are left alone.
+    """
+    current = {image["reference"] for image in images.values()}
+    old: dict[str, list[tuple[int, str]]] = {}
+    for image in listing:
+        labels = image.get("Labels") or {}
+        service = labels.get("pressdock.service")
+        if labels.get("pressdock.stack") != stack or service not in images:
+            continue
+        if current.isdisjoint(image.get("RepoTags") or []):
+            old.setdefault(service, []).append((image["Created"], image["Id"]))
+    return [identifier for entries in old.values() for _, identifier in sorted(entries, reverse=True)[keep:]]
+
+
+def container_networks(services: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Collect the names of all networks that the services' containers join."""
+    return sorted({n for s in services for c in s["containers"] for n in c.get("networks", [])})
+
+
+def network_changes(
+    names: Iterable[str], listing: Iterable[Mapping[str, Any]], stack: str, external: Iterable[str]
+) -> list[dict[str, Any]]:
+    """List the networks that are missing or have other options than declared.
+
+    :param names: short names of the declared networks.
+    :param listing: ``docker_host_info``'s networks.
+    :param external: short names of those that lead outside; all others are internal.
+    :return: one ``{name, internal}`` per network to (re)create, with the engine's full name.
+    """
+    actual = {network["Name"]: network for network in listing}
+    leading_out = set(external)
+    changes = []
+    for name in names:
+        declared = {"name": f"{stack}-{name}", "internal": name not in leading_out}
+        network = actual.get(declared["name"])
+        if (
+            network is None
+            or network.get("Driver") != "bridge"
+            or network.get("Internal") != declared["internal"]
+            or (network.get("Labels") or {}).get("pressdock.stack") != stack
+        ):
+            changes.append(declared)
+    return changes
+
+
+def container_volumes(services: Iterable[Mapping[str, Any]], stack: str, data_dir: str) -> list[dict[str, str]]:
+    """Collect the volumes of all services: engine name, directory on the host, owning user.
+
+    :raises AnsibleFilterError: when two containers declare one volume with different places or owners.
+    """
+    volumes: dict[str, dict[str, str]] = {}
+    for service in services:
+        for container in service["containers"]:
+            for volume in container.get("volumes", []):
+                name = f"{stack}-{volume['name']}"
+                declared = {
+                    "name": name,
+                    "directory": f"{data_dir}/volumes/{volume.get('location', volume['name'])}",
+                    "owner": volume.get("owner", container["user"]),
+                }
+                if volumes.setdefault(name, declared) != declared:
+                    raise AnsibleFilterError(f"volume {volume['name']}: declared twice with different place or owner")
+    return sorted(volumes.values(), key=lambda volume: volume["directory"])
+
+
+def volume_changes(declared: Iterable[Mapping[str, str]], listing: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """List the declared volumes that are missing or bound to another directory.
+
+    :param listing: ``docker_host_info``'s volumes.
+    :return: the declared volumes, each with ``exists``.
+    """
+    actual = {volume["Name"]: volume for volume in listing}
+    changes = []
+    for volume in declared:
+        existing = actual.get(volume["name"])
+        if existing is None or (existing.get("Options") or {}).get("device") != volume["directory"]:
+            changes.append({**volume, "exists": existing is not None})
+    return changes
+
+
+def host_directories(volumes: Iterable[Mapping[str, str]], users: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Turn volumes into the directories that `host_files` keeps on the target (parents come first)."""
+    return [
+        {"path": v["directory"], "owner": users[v["owner"]], "group": users[v["owner"]], "mode": "0755"}
+        for v in volumes
+    ]
+
+
+def secret_trees(services: Iterable[Mapping[str, Any]], data_dir: str, users: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Turn the containers' secrets into trees for `host_files`: readable by the service's user alone."""
+    return [
+        {
+            "path": f"{data_dir}/secrets/{container['name']}",
+            "owner": users[container["user"]],
+            "group": users[container["user"]],
+            "mode": "0500",
+            "file_mode": "0400",
+            "files": dict(container["secrets"]),
+        }
+        for service in services
+        for container in service["containers"]
+        if container.get("secrets")
+    ]
+
+
+def sealed_containers(containers: Iterable[Mapping[str, Any]], digests: Iterable[str]) -> list[dict[str, Any]]:
+    """Replace each container's secrets by their keyed digest (empty where it has none), so that a task may show it.
+
+    :param digests: one keyed digest per container, in order.
+    """
+    sealed = []
+    for container, digest in zip(containers, digests, strict=True):
+        public = {key: value for key, value in container.items() if key != "secrets"}
+        sealed.append({**public, "secrets_digest": digest if container.get("secrets") else ""})
+    return sealed
+
+
+def container_attachments(container: Mapping[str, Any], stack: str) -> list[dict[str, Any]]:
+    """Write a container's networks for `docker_container`; the alias is the short name that other services use."""
+    return [{"name": f"{stack}-{network}", "aliases": [container["name"]]} for network in container.get("networks", [])]
+
+
+def unhealthy_containers(results: Iterable[Mapping[str, Any]]) -> list[str]:
+    """List the engine names of those containers that were not healthy when `docker_container` returned them."""
+    containers = [result["container"] for result in results if result.get("container")]
+    return [
+        container["Name"].lstrip("/")
+        for container in containers
+        if ((container.get("State") or {}).get("Health") or {}).get("Status") != "healthy"
+    ]
+
+
+def container_mounts(container: Mapping[str, Any], stack: str, data_dir: str) -> list[str]:
+    """Write a container's volumes and its secrets' directory in the engine's ``source:path:mode`` form."""
+    mounts = [
+        f"{stack}-{volume['name']}:{volume['path']}:{'ro' if volume.get('read_only') else 'rw'}"
+        for volume in container.get("volumes", [])
+    ]
+    if container["secrets_digest"]:
+        mounts.append(f"{data_dir}/secrets/{container['name']}:/run/secrets:ro")
+    return mounts
+
+
+def container_tmpfs(container: Mapping[str, Any], users: Mapping[str, int]) -> list[str]:
+    """Write a container's tmpfs mounts (path to further options), owned by its user and without programs."""
+    identifier = users[container["user"]]
+    common = f"uid={identifier},gid={identifier},mode=0700,noexec,nosuid,nodev"
+    return [f"{path}:{common},{options}" for path, options in container.get("tmpfs", {}).items()]
+
+
+class FilterModule:
+    """Ansible's entry point."""
+
+    def filters(self) -> dict[str, Any]:
+        """Name the filters."""
+        return {
+            "build_waves": build_waves,
+            "container_attachments": container_attachments,
+            "container_mounts": container_mounts,
+            "container_networks": container_networks,
+            "container_tmpfs": container_tmpfs,
+            "container_volumes": container_volumes,
+            "context_digest": context_digest,
+            "context_trees": context_trees,
+            "host_directories": host_directories,
+            "missing_images": missing_images,
+            "network_changes": network_changes,
+            "sealed_containers": sealed_containers,
+            "secret_trees": secret_trees,
+            "superseded_images": superseded_images,
+            "unhealthy_containers": unhealthy_containers,
+            "volume_changes": volume_changes,
+        }

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: MIT
+"""Compares MariaDB's accounts, privileges and databases with the declared ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+CHARACTER_SET = "utf8mb4"
+
+
+def literal(text: str) -> str:
+    """Quote *text* as an SQL string literal."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """Quote *name* as an SQL identifier."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def pattern(name: str) -> str:
+    r"""Escape *name* for the place of a database in GRANT, where ``_`` and ``%`` are wildcards."""
+    return name.replace("\\", "\\\\").replace("_", "\\_").replace("%", "\\%")
+
+
+class State:
+    """The server's own account of itself: the parsed lines of state.sql's answer."""
+
+    def __init__(self, answer: str) -> None:
+        self.accounts: dict[str, dict[str, Any]] = {}
+        self.databases: dict[str, str] = {}
+        self.broad: set[str] = set()
+        self.privileges: dict[str, set[tuple[str, str, str]]] = {}
+        for line in answer.splitlines():
+            if line.strip():
+                self._take(json.loads(line))
+
+    def _take(self, row: Mapping[str, Any]) -> None:
+        kind = row["kind"]
+        if kind == "account":
+            self.accounts[row["account"]] = dict(row)
+        elif kind == "database":
+            self.databases[row["name"]] = row["character_set"]
+        elif kind in ("global", "narrow"):
+            self.broad.add(row["grantee"])
+        elif kind == "database_privilege":
+            entry = (row["database"], row["privilege"], row["grantable"])
+            self.privileges.setdefault(row["grantee"], set()).add(entry)
+
+
+def socket_only(authentication: Mapping[str, Any]) -> bool:
+    """Tell whether an account lets nobody in by a password.
+
+    MariaDB keeps alternatives in ``auth_or``, whose empty entry stands for the outer one; "invalid" is the hash
+    that no password has.
+    """
+    methods = [
+        entry if entry else {k: v for k, v in authentication.items() if k != "auth_or"}
+        for entry in authentication.get("auth_or", [{}])
+    ]
+    return any(m.get("plugin") == "unix_socket" for m in methods) and all(
+        m.get("plugin") == "unix_socket" or m.get("authentication_string") == "invalid" for m in methods
+    )
+
+
+def mariadb_differences(
+    answer: str,
+    databases: Mapping[str, str],
+    privileges: Iterable[str],
+    system_accounts: Iterable[str],
+    foreign_accounts: Iterable[str] = (),
+) -> dict[str, list[str]]:
+    """Compare and say how to put right what differs.
+
+    :param answer: what the server answered to ``state.sql``, one JSON document a line.
+    :param databases: database name to the mysql_native_password hash of its user, who has the same name and may
+        connect from any address of the internal network.
+    :param privileges: what each user may do in its database, and nothing else anywhere.
+    :param system_accounts: ``user@host`` of the server's own accounts, which must let nobody in by password.
+    :param foreign_accounts: ``user@host`` of accounts to leave as they are.
+    :return: ``statements`` (SQL; passwords only as hashes) and ``changes`` (a line each for people, no secrets).
+    :raises AnsibleFilterError: when the answer cannot be read.
+    """
+    try:
+        state = State(answer)
+    except (ValueError, KeyError, TypeError) as error:
+        raise AnsibleFilterError(f"mariadb_differences: the server's answer cannot be read: {error}") from error
+    statements: list[str] = []
+    changes: list[str] = []
+
+    def differ(change: str, *remedies: str) -> None:
+        changes.append(change)
+        statements.extend(f"{remedy};" for remedy in remedies)
+
+    known = {f"{name}@%" for name in databases} | set(system_accounts) | set(foreign_accounts)
+    for account, row in sorted(state.accounts.items()):
+        name = f"{literal(row['user'])}@{literal(row['host'])}"
+        if account not in known:
+            if row["is_role"]:
+                differ(f"role {row['user']}: not declared, dropped", f"DROP ROLE {identifier(row['user'])}")
+            else:
+                differ(f"account {account}: not declared, dropped", f"DROP USER {name}")
+        elif account in ("root@localhost", "mysql@localhost") and not socket_only(row["authentication"]):
+            differ(f"account {account}: password login removed", f"ALTER USER {name} IDENTIFIED VIA unix_socket")
+    for database, password_hash in sorted(databases.items()):
+        _database(state, database, differ)
+        _account(state, database, password_hash, set(privileges), differ)
+    return {"statements": statements, "changes": changes}
+
+
+def _database(state: State, database: str, differ: Any) -> None:
+    if database not in state.databases:
+        differ(
+            f"database {database}: created", f"CREATE DATABASE {identifier(database)} CHARACTER SET {CHARACTER_SET}"
+        )
+    elif state.databases[database] != CHARACTER_SET:
+        differ(
+            f"database {database}: character set {state.databases[database]}",
+            f"ALTER DATABASE {identifier(database)} CHARACTER SET {CHARACTER_SET}",
+        )
+
+
+def _account(state: State, user: str, password_hash: str, privileges: set[str], differ: Any) -> None:
+    account = f"{user}@%"
+    name = f"{literal(user)}@'%'"
+    row = state.accounts.get(account)
+    identified = f"IDENTIFIED VIA mysql_native_password USING {literal(password_hash)}"
+    if row is None:
+        differ(f"account {account}: created", f"CREATE USER {name} {identified}")
+    else:
+        authentication = row["authentication"]
+        if (
+            authentication.get("plugin") != "mysql_native_password"
+            or authentication.get("authentication_string") != password_hash
+            or "auth_or" in authentication
+        ):
+            differ(f"account {account}: password put right", f"ALTER USER {name} {identified}")
+        if authentication.get("account_locked"):
+            differ(f"account {account}: unlocked", f"ALTER USER {name} ACCOUNT UNLOCK")
+    grantee = f"'{user}'@'%'"
+    target = f"{identifier(pattern(user))}.*"
+    wanted = {(pattern(user), privilege, "NO") for privilege in privileges}
+    actual = state.privileges.get(grantee, set())
+    everything = f"GRANT {', '.join(sorted(privileges))} ON {target} TO {name}"
+    if row is not None and (
+        grantee in state.broad or any(db != pattern(user) or grantable == "YES" for db, _, grantable in actual)
+    ):
+        # Rights beyond its database: take all, give back its own.
+        differ(
+            f"account {account}: privileges beyond {user} revoked",
+            f"REVOKE ALL PRIVILEGES, GRANT OPTION FROM {name}",
+            everything,
+        )
+        return
+    surplus = sorted(privilege for _, privilege, _ in actual - wanted)
+    missing = sorted(privilege for _, privilege, _ in wanted - actual)
+    if surplus:
+        differ(f"account {account}: {', '.join(surplus)} revoked", f"REVOKE {', '.join(surplus)} ON {target} FROM {name}")
+    if missing:
+        differ(f"account {account}: {', '.join(missing)} granted", f"GRANT {', '.join(missing)} ON {target} TO {name}")
+
+
+class FilterModule:
+    """Ansible's entry point."""
+
+    def filters(self) -> dict[str, Any]:
+        """Name the filters."""
+        return {"mariadb_differences": mariadb_differences}
