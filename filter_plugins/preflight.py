@@ -61,6 +61,7 @@ EMAIL = re.compile(
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 TABLE_PREFIX = re.compile(r"[A-Za-z0-9_]{1,20}")
+ACCOUNT_KEYS = ("display_name", "email", "password", "role")
 WORDPRESS_ROLES = ("administrator", "editor", "author", "contributor", "subscriber")
 SITE_REQUIRED = ("domain", "title", "administrator", "users")
 
@@ -73,7 +74,9 @@ SYSTEM_TREES = (
 SYSTEM_DIRECTORIES = ("/", "/home", "/media", "/mnt", "/opt", "/root", "/srv", "/var", "/var/lib", "/var/lib/docker")
 
 # What an option's name says about its value beyond its type: every role's options are checked by these.
-SIZE_SUFFIX = re.compile(r"_(memory|memory_limit|memory_min|disk_min|upload_limit|log_size|temporary_size|buffer_pool)$")
+SIZE_SUFFIX = re.compile(
+    r"_(memory|memory_limit|memory_min|disk_min|upload_limit|log_size|temporary_size|buffer_pool)$"
+)
 POSITIVE_SUFFIX = re.compile(r"_(timeout|interval|retries|pids|cpus|workers|days|kept|lines|files|max_execution_time)$")
 ZERO_ALLOWED = re.compile(r"_kept$")
 
@@ -87,20 +90,25 @@ TYPES: dict[str, tuple[type, ...]] = {
 class Declared:
     """What was declared, resolved: the variables by name, and what the roles say about them.
 
-    `specs` holds the options of all roles' entry points by variable name; `names` all variables that are set;
-    `containers` one dict a container of the stack: service, name, ports, memory.
+    `specs` holds the options of all roles' entry points by variable name, `known` the names of all variables that
+    roles have, `names` those of all that are set, `containers` one dict a container of the stack (service, name,
+    ports, memory).
     """
 
     values: Mapping[str, Any]
     specs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     names: Sequence[str] = ()
+    known: Sequence[str] = ()
     prefixes: Sequence[str] = ()
     containers: Sequence[Mapping[str, Any]] = ()
     site_spec: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def shown(value: Any) -> str:
-    """Write a value for a message, on one line and not longer than a line's half."""
+    """Write a value for a message, on one line and not longer than half of it; what is nested may hold a secret."""
+    items = value if isinstance(value, list | tuple) else ()
+    if (isinstance(value, Mapping) and value) or any(isinstance(item, Mapping | list | tuple) for item in items):
+        return "{...}" if isinstance(value, Mapping) else "[...]"
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 60 else text[:57] + "..."
 
@@ -401,9 +409,10 @@ def site_problems(sites: Any, spec: Mapping[str, Mapping[str, Any]] | None = Non
         if not isinstance(site, Mapping):
             problems.append(f"{place}: {shown(site)}: must be a dict")
             continue
-        if spec:
-            problems += option_problems(place, site, spec)
-        problems += [problem for problem in one_site_problems(place, site) if problem not in problems]
+        by_type = option_problems(place, site, spec) if spec else []
+        # A value of a wrong type has its line already.
+        named = tuple(f"{problem.split(': ')[0]}: " for problem in by_type)
+        problems += by_type + [problem for problem in one_site_problems(place, site) if not problem.startswith(named)]
         for key, domain in site_domains(site):
             if domain in domains:
                 problems.append(f"{place}.{key}: {shown(domain)}: already used by {domains[domain]}")
@@ -463,7 +472,7 @@ def _title_problems(name: str, title: Any) -> list[str]:
 def user_problems(place: str, site: Mapping[str, Any]) -> list[str]:
     """Check a site's administrator and users: logins, addresses, roles, and that no two are the same."""
     administrator, users = site.get("administrator"), site.get("users")
-    accounts: list[tuple[str, Any, Any, str]] = []
+    accounts: list[tuple[str, Any, Any, Any]] = []
     problems: list[str] = []
     if isinstance(administrator, Mapping):
         accounts.append((f"{place}.administrator", administrator.get("login"), administrator, "administrator"))
@@ -472,7 +481,9 @@ def user_problems(place: str, site: Mapping[str, Any]) -> list[str]:
     if isinstance(users, Mapping) and users:
         for login, user in users.items():
             if isinstance(user, Mapping):
-                accounts.append((f"{place}.users.{login}", login, user, user.get("role", "")))
+                where = f"{place}.users.{login}"
+                accounts.append((where, login, user, user.get("role")))
+                problems += [f"{where}.{key}: unknown{nearest(str(key), ACCOUNT_KEYS)}" for key in unknown_keys(user)]
             else:
                 problems.append(f"{place}.users.{login}: {shown(user)}: must be a dict with email and role")
     elif "users" in site:
@@ -487,6 +498,11 @@ def user_problems(place: str, site: Mapping[str, Any]) -> list[str]:
                 problems.append(f"{where}: {key} {shown(value)}: already used by {seen[folded]}")
             seen.setdefault(folded, where)
     return problems
+
+
+def unknown_keys(user: Mapping[Any, Any]) -> list[Any]:
+    """Return the keys that mean nothing for a site's user."""
+    return [key for key in user if key not in ACCOUNT_KEYS]
 
 
 def account_problems(where: str, login: Any, account: Mapping[str, Any], role: Any) -> list[str]:
@@ -702,7 +718,7 @@ def worker_problems(values: Mapping[str, Any]) -> list[str]:
 def declared_problems(declared: Declared) -> list[str]:
     """Apply every rule that needs no look at the target."""
     values = declared.values
-    problems = variable_name_problems(declared.names, declared.specs, declared.prefixes)
+    problems = variable_name_problems(declared.names, [*declared.specs, *declared.known], declared.prefixes)
     for name, specification in declared.specs.items():
         if name in values:
             problems += value_problems(name, values[name], specification)

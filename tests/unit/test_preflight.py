@@ -195,6 +195,13 @@ def test_sites_refused(sites: Any, problem: str) -> None:
     assert all("\n" not in line for line in problems)
 
 
+def test_unknown_keys_of_users() -> None:
+    users = {"author": {"email": "author@example.org", "role": "author", "pasword": "canary"}}
+    assert preflight.site_problems({"blog": site(users=users)}) == [
+        "wordpress_sites.blog.users.author.pasword: unknown, did you mean password?"
+    ]
+
+
 def account(login: Any = "owner", email: Any = "owner@example.org") -> dict[str, Any]:
     """Return an administrator."""
     return {"login": login, "email": email}
@@ -599,6 +606,12 @@ def test_secrets_of_a_wrong_type_are_not_shown() -> None:
     assert preflight.value_problems("x_secrets", {"a": "canary-7f3a"}, specification) == [
         "x_secrets.a: must be a whole number"
     ]
+
+
+def test_nested_values_are_not_shown() -> None:
+    assert preflight.shown({"password": "canary"}) == "{...}"
+    assert preflight.shown([{"password": "canary"}]) == "[...]"
+    assert preflight.shown([443, "a"]) == '[443, "a"]'
 
 
 def test_long_values_are_cut() -> None:

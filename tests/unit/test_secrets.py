@@ -144,6 +144,15 @@ def test_bad_lengths_are_refused(length: Any) -> None:
         secrets.derive_secret(KEY, "name", length=length)
 
 
+def test_derived_secrets_are_those_of_their_names() -> None:
+    sites = {"blog": {"domain": "a.example"}, "shop": {}}
+    assert secrets.derive_secrets(KEY, sites, "database", {"database/shop": 3}, length=20) == {
+        "blog": secrets.derive_secret(KEY, "database/blog", length=20),
+        "shop": secrets.derive_secret(KEY, "database/shop", 3, 20),
+    }
+    assert secrets.derive_secrets(KEY, [], "database") == {}
+
+
 def test_keyed_digest_follows_the_value_and_the_key() -> None:
     value = {"b": ["x", {"c": 1, "a": None}], "a": "ü"}
     same = {"a": "ü", "b": ["x", {"a": None, "c": 1}]}
@@ -263,6 +272,7 @@ def test_filters_are_offered_by_their_own_names() -> None:
     assert {name: function.__name__ for name, function in filters.items()} == {name: name for name in filters}
     assert set(filters) == {
         "derive_secret",
+        "derive_secrets",
         "htpasswd",
         "keyed_digest",
         "mysql_native_hash",

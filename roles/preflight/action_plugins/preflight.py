@@ -46,12 +46,17 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
         super().run(tmp, task_vars)
         rules = _rules()
         variables = task_vars or {}
-        declared, problems = self._declared(rules, PROJECT / "roles", variables)
-        problems += rules.declared_problems(declared)
+        declared, unresolved = self._declared(rules, PROJECT / "roles", variables)
+        problems = rules.declared_problems(declared)
         problems += self._key_problems(rules, declared.values)
+        # What is wired from a wrong variable cannot be right either; that variable's own line is enough.
+        wired = self._load(PROJECT / "group_vars" / "all" / "wiring.yml") if problems else {}
+        problems += [problem for name, problem in unresolved.items() if name not in wired]
         problems += rules.controller_problems(list(sys.version_info[:3]))
 
         data_dir = declared.values.get("stack_data_dir")
+        if not unresolved:
+            declared.containers = self._containers(variables)
         look = self._execute_module(
             module_name="preflight",
             # Where the declared directory is wrong, the rest can still be checked.
@@ -64,57 +69,52 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
         if host["real_data_dir"] == "/srv":
             host["real_data_dir"] = None
         problems += rules.host_problems(declared, host)
-        result = {
-            "changed": False,
-            "ansible_facts": look.get("ansible_facts", {}),
-            "problems": list(dict.fromkeys(problems)),
-        }
-        if result["problems"]:
-            count = len(result["problems"])
-            heading = f"{count} problem{'s' if count > 1 else ''} found. Nothing was changed."
-            result |= {"failed": True, "msg": "\n".join([heading, *(f"- {problem}" for problem in result["problems"])])}
-        return result
+        problems = list(dict.fromkeys(problems))
+        if problems:
+            heading = f"{len(problems)} problem{'s' if len(problems) > 1 else ''} found. Nothing was changed."
+            return {"failed": True, "msg": "\n".join([heading, *(f"- {problem}" for problem in problems)])}
+        return {"changed": False, "ansible_facts": look.get("ansible_facts", {})}
 
-    def _declared(self, rules: Any, roles: Path, variables: Mapping[str, Any]) -> tuple[Any, list[str]]:
-        """Resolve every documented variable for this host; return them and what could not be resolved."""
+    def _declared(self, rules: Any, roles: Path, variables: Mapping[str, Any]) -> tuple[Any, dict[str, str]]:
+        """Resolve every documented variable for this host; return them and a line for each that has no value."""
         specs: dict[str, Any] = {}
         site_spec: dict[str, Any] = {}
-        defaults: dict[str, Any] = {}
-        names = sorted(path.name for path in roles.iterdir() if path.is_dir())
-        for name in names:
-            for entry, content in (
-                self._load(roles / name / "meta" / "argument_specs.yml").get("argument_specs", {}).items()
-            ):
-                if entry == "site":
-                    site_spec |= content.get("options") or {}
-                else:
-                    specs |= {key: value for key, value in (content.get("options") or {}).items() if key not in specs}
-            defaults |= self._load(roles / name / "defaults" / "main.yml")
-            defaults |= self._load(roles / name / "vars" / "main.yml")
-        # Defaults and role variables are the weakest here. A private variable cannot be set from outside anyway.
-        templar = Templar(loader=self._loader, variables={"container_images": _AnyImage(), **defaults, **variables})
+        self._defaults: dict[str, Any] = {}
+        self._roles = sorted(path for path in roles.iterdir() if path.is_dir())
+        for role in self._roles:
+            entries = self._load(role / "meta" / "argument_specs.yml").get("argument_specs", {})
+            site_spec |= entries.pop("site", {}).get("options") or {}
+            for entry in entries.values():
+                specs = {**(entry.get("options") or {}), **specs}
+            self._defaults |= self._load(role / "defaults" / "main.yml") | self._load(role / "vars" / "main.yml")
+        templar = self._templar_for(variables)
         values: dict[str, Any] = {}
-        problems: list[str] = []
+        unresolved: dict[str, str] = {}
         for name, specification in specs.items():
-            if name not in variables and name not in defaults:
-                # Other roles' required options are handed over by their callers.
-                if specification.get("required") and name.startswith("stack_"):
-                    problems.append(f"{name}: must be set")
-                continue
-            try:
-                values[name] = templar.template(variables.get(name, defaults.get(name)))
-            except AnsibleError as error:
-                reason = "" if rules.is_secret(specification) else f": {_first_line(error)}"
-                problems.append(f"{name}: cannot be worked out{reason}")
-        containers = [] if problems else self._containers(names, defaults, templar)
+            if name in variables or name in self._defaults:
+                try:
+                    values[name] = templar.template(variables.get(name, self._defaults.get(name)))
+                except AnsibleError as error:
+                    reason = "" if rules.is_secret(specification) else f": {_first_line(error)}"
+                    unresolved[name] = f"{name}: cannot be worked out{reason}"
+            # The required options of other roles are handed over by their callers.
+            elif specification.get("required") and name.startswith("stack_"):
+                unresolved[name] = f"{name}: must be set"
         return rules.Declared(
             values=values,
             specs=specs,
             names=[name for name in variables if isinstance(name, str)],
-            prefixes=[*names, "stack"],
-            containers=containers,
+            known=[*specs, *self._defaults],
+            prefixes=["stack", *(role.name for role in self._roles)],
             site_spec=site_spec,
-        ), problems
+        ), unresolved
+
+    def _templar_for(self, variables: Mapping[str, Any], role: Path | None = None) -> Templar:
+        """Return what resolves variables; roles' own are the weakest, and `role` is where templates are looked up."""
+        found = {"container_images": _AnyImage(), **self._defaults, **variables}
+        if role:
+            found |= {"role_path": str(role), "ansible_search_path": [str(role), str(role.parent / "container")]}
+        return Templar(loader=self._loader, variables=found)
 
     def _load(self, path: Path) -> dict[str, Any]:
         """Return a YAML file of a role, or nothing where the role has none."""
@@ -122,25 +122,25 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
             return {}
         return dict(self._loader.load_from_file(str(path), trusted_as_template=True) or {})
 
-    def _containers(self, roles: list[str], defaults: Mapping[str, Any], templar: Any) -> list[dict[str, Any]]:
+    def _containers(self, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return every service's containers with their ports and memory, for the rules that add them up.
 
         A service that cannot be described yet, because a wrong variable stands in the way, is left out: that
         variable has its own line.
         """
         found = []
-        for role in roles:
-            service = defaults.get(f"__{role}_service")
+        for role in self._roles:
+            service = self._defaults.get(f"__{role.name}_service")
             if not isinstance(service, Mapping):
                 continue
             try:
-                containers = templar.template(service.get("containers") or [])
+                containers = self._templar_for(variables, role).template(service.get("containers") or [])
             except AnsibleError as error:
-                self._display.vv(f"preflight: the containers of {role} are unknown: {_first_line(error)}")
+                self._display.vv(f"preflight: the containers of {role.name} are unknown: {_first_line(error)}")
                 continue
             found += [
                 {
-                    "service": role,
+                    "service": role.name,
                     "name": container["name"],
                     "ports": list(container.get("ports") or []),
                     "memory": (container.get("limits") or {}).get("memory"),

@@ -186,6 +186,8 @@ def main() -> None:
         all_collector_classes=[PlatformFactCollector, DistributionFactCollector, ServiceMgrFactCollector],
         namespace=PrefixFactNamespace(namespace_name="ansible", prefix="ansible_"),
     ).collect(module=module)
+    # Without what the collector says about itself.
+    facts = {name: value for name, value in facts.items() if name.startswith("ansible_")}
     engine_socket = module.params["engine_socket"]
     engine = ask_engine(engine_socket, "/info")
     data_dir = os.path.realpath(module.params["data_dir"])

@@ -1,0 +1,204 @@
+"""Every template renders with the defaults and with other values, to something its reader can parse."""
+
+import configparser
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rendering import (
+    HERE,
+    ROLES,
+    ROOT,
+    VARIABLE_SETS,
+    inventory_variables,
+    load,
+    render,
+    resolve,
+    role_names,
+    templates,
+)
+
+INSTRUCTIONS = {
+    "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "RUN", "SHELL", "STOPSIGNAL",
+    "USER", "WORKDIR",
+}  # fmt: skip
+
+each_set = pytest.mark.parametrize("variable_set", VARIABLE_SETS)
+each_template = pytest.mark.parametrize("path", templates(), ids=lambda path: str(path.relative_to(ROLES)))
+
+
+def named(pattern: str) -> list[Path]:
+    """Return the templates whose file name matches."""
+    return [path for path in templates() if path.match(pattern)]
+
+
+def each(*patterns: str) -> pytest.MarkDecorator:
+    """Parametrize a test with the templates whose file names match one of the patterns."""
+    found = sorted({path for pattern in patterns for path in named(pattern)})
+    return pytest.mark.parametrize("path", found, ids=lambda path: str(path.relative_to(ROLES)))
+
+
+def test_templates_were_found() -> None:
+    """An empty list would make every other test here pass."""
+    assert named("Dockerfile.j2")
+
+
+@each_set
+@each_template
+def test_renders_completely(path: Path, variable_set: str) -> None:
+    # A value of the second set that must arrive as it is.
+    text = render(path, variable_set).replace("{{ 7*7 }}", "")
+    assert text.strip()
+    assert text.endswith("\n")
+    assert not re.search(r"\{\{|\{%|\{#", text), "Jinja is left in the text"
+    assert not re.search(r"<class |AnsibleUndefined|\bUndefined\b|<ansible\.", text), "an object was written as text"
+    trailing = [line for line in text.splitlines() if line != line.rstrip()]
+    assert not trailing, "white space at the end of lines"
+
+
+@each_template
+def test_follows_its_variables(path: Path) -> None:
+    """A template that mentions a public variable gives another text when all public variables have other values."""
+    public = re.findall(r"\b(?:" + "|".join(role_names()) + r")_[a-z0-9_]+", path.read_text(encoding="utf-8"))
+    if set(public) & set(load(HERE / "second.yml")):
+        assert render(path, "defaults") != render(path, "second")
+
+
+@each_set
+@each("Dockerfile.j2")
+def test_dockerfile(path: Path, variable_set: str) -> None:
+    text = re.sub(r"^\s*#.*\n", "", render(path, variable_set), flags=re.MULTILINE)
+    lines = [line for line in re.sub(r"\\\n", " ", text).splitlines() if line.strip()]
+    words = [line.split() for line in lines]
+    assert words[0][0] == "FROM"
+    assert {line[0] for line in words} <= INSTRUCTIONS
+    assert not any(line[0] == "ADD" for line in words)
+    for line in words:
+        if line[0] == "FROM":
+            assert re.search(r"[:@][0-9a-f]{16,}$", line[1]) or line[1].islower(), "an image is named by its digest"
+            assert not line[1].endswith(":latest")
+        if line[0] in {"CMD", "ENTRYPOINT"}:
+            command = json.loads(" ".join(line[1:]))
+            assert command, "the shell form would make a shell PID 1"
+            assert command[0] not in {"sh", "bash", "/bin/sh", "/bin/bash", "tail", "sleep"}
+    users = [line[1] for line in words if line[0] == "USER"]
+    if path.parts[-3] != "base_image":
+        assert users, "without USER the container would run as root"
+        assert users[-1] not in {"root", "0"}
+        assert users[-1] in load(ROLES / "base_image" / "defaults" / "main.yml")["base_image_users"]
+
+
+@each_set
+@each("Dockerfile.j2")
+def test_dockerfile_holds_no_secret(path: Path, variable_set: str) -> None:
+    assert not re.search(r"(?i)password|secret|token|private", re.sub(r"(?m)^\s*#.*$", "", render(path, variable_set)))
+
+
+@pytest.mark.skipif(not shutil.which("hadolint"), reason="needs hadolint")
+@each_set
+@each("Dockerfile.j2")
+def test_dockerfile_passes_hadolint(path: Path, variable_set: str) -> None:
+    command = ["hadolint", "--config", str(ROOT / ".hadolint.yaml"), "--no-color", "-"]
+    done = subprocess.run(command, input=render(path, variable_set), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@each_set
+@each("*.yml.j2", "*.yaml.j2", "*.json.j2")
+def test_yaml(path: Path, variable_set: str) -> None:
+    assert yaml.safe_load(render(path, variable_set))
+
+
+@each_set
+@each("*.cnf.j2", "*.ini.j2", "php-fpm.conf.j2")
+def test_ini(path: Path, variable_set: str) -> None:
+    parser = configparser.RawConfigParser(allow_no_value=True, comment_prefixes=(";", "#"))
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # the documented way to keep names as they are
+    text = render(path, variable_set)
+    parser.read_string(text if re.search(r"(?m)^\[", text) else f"[all]\n{text}")
+    assert all(len(parser[section]) for section in parser.sections())
+    for section in parser.sections():
+        for name, value in parser[section].items():
+            assert value is None or not re.search(r"\bNone\b|\bTrue\b|\bFalse\b", value), f"{name} is a Python value"
+
+
+@each_set
+@each("*.php.j2")
+def test_php(path: Path, variable_set: str) -> None:
+    text = render(path, variable_set)
+    assert text.startswith("<?php\n")
+    without_strings = re.sub(r"'(?:[^'\\]|\\.)*'", "''", re.sub(r"(?m)^\s*//.*$", "", text), flags=re.DOTALL)
+    assert without_strings.count("'") % 2 == 0
+    for opening, closing in ("()", "[]", "{}"):
+        assert without_strings.count(opening) == without_strings.count(closing)
+    if shutil.which("php"):
+        subprocess.run(["php", "--syntax-check"], input=text, text=True, check=True, capture_output=True)
+
+
+NGINX = [path for path in named("*.conf.j2") if path.parts[-3] == "nginx"]
+
+
+@each_set
+@pytest.mark.parametrize("path", NGINX, ids=lambda path: str(path.relative_to(ROLES)))
+def test_nginx(path: Path, variable_set: str) -> None:
+    """Blocks are closed and every directive ends: what `nginx -t` would say first (the build runs it)."""
+    text = re.sub(r"(?m)^\s*#.*$|\s#\s.*$", "", render(path, variable_set))
+    plain = re.sub(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'', "string", text)
+    assert '"' not in plain
+    assert plain.count("{") == plain.count("}")
+    for statement in re.split(r"[;{}]", plain):
+        assert not re.search(r"\n\s*(?:server|location|listen|include|return|set|root)\b.*\n\s*\w", statement), (
+            statement
+        )
+
+
+# --- The variable sets and the services themselves -------------------------------------------------------------------
+
+
+def public_defaults() -> dict[str, Any]:
+    """Return the defaults of all roles, as written."""
+    found: dict[str, Any] = {}
+    for role in role_names():
+        found |= load(ROLES / role / "defaults" / "main.yml")
+    return found
+
+
+def test_second_set_knows_only_existing_variables() -> None:
+    assert set(load(HERE / "second.yml")) <= set(public_defaults()) | set(inventory_variables())
+
+
+def test_second_set_differs_from_every_default() -> None:
+    defaults = {**public_defaults(), **inventory_variables()}
+    same = [name for name, value in load(HERE / "second.yml").items() if defaults[name] == value]
+    assert not same
+
+
+SERVICES = [role for role in role_names() if f"__{role}_service" in load(ROLES / role / "vars" / "main.yml")]
+
+
+@each_set
+@pytest.mark.parametrize("role", SERVICES)
+def test_service_is_complete(role: str, variable_set: str) -> None:
+    """Names what an engine needs to run each container, so that a forgotten limit does not wait for a host."""
+    service = resolve(role, f"__{role}_service", variable_set)
+    assert service["name"] == role
+    for kind in ("templates", "files"):
+        for name in service["image"].get(kind) or []:
+            assert (ROLES / role / kind / name).is_file()
+    for container in service["containers"]:
+        assert re.fullmatch(r"[a-z][a-z0-9-]*", container["name"])
+        assert container["user"] in resolve(role, "base_image_users", variable_set)
+        assert all(isinstance(word, str) for word in container["command"])
+        assert set(container["limits"]) == {"memory", "cpus", "pids"}
+        assert container["healthcheck"]["test"][0] == "CMD"
+        assert container["stop"]["signal"].startswith("SIG")
+        assert int(container["stop"]["timeout"]) > 0
+        for content in (container.get("secrets") or {}).values():
+            assert isinstance(content, str)
+            assert content not in json.dumps({key: value for key, value in container.items() if key != "secrets"})
