@@ -1,0 +1,73 @@
+# The commands of this project. `make help` lists them; each is one line here over a script or a playbook.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Further arguments for ansible-playbook: make up ARGS="--check --diff"
+ARGS ?=
+
+# The tools come from .venv; Ansible's linters and molecule call each other by name.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+# Ansible needs a UTF-8 locale; C.UTF-8 exists on every Debian and Ubuntu.
+ifneq ($(shell locale charmap 2>/dev/null),UTF-8)
+export LC_ALL := C.UTF-8
+endif
+
+##@ Running the stack
+
+.PHONY: up
+up: venv ## Bring the stack to the declared state
+	@scripts/play site.yml $(ARGS)
+
+.PHONY: down
+down: venv ## Stop and remove the stack's containers and networks; data and images stay
+	@scripts/play playbooks/down.yml $(ARGS)
+
+.PHONY: secrets
+secrets: venv ## Show the sites' logins and passwords
+	@scripts/play playbooks/secrets.yml $(ARGS)
+
+##@ Checking the project
+
+.PHONY: test
+test: venv-test ## Run every check and test
+	@scripts/test
+
+test-%: venv-test ## Run one molecule scenario with its output: make test-mariadb
+	@molecule test -s $*
+
+.PHONY: lint
+lint: venv-test ## Run the static checks
+	@scripts/lint
+
+.PHONY: unit
+unit: venv-test ## Test the filters, the scripts and the rendered templates
+	@pytest tests/unit tests/templates
+
+.PHONY: bench
+bench: venv ## Measure converges and requests (minutes; uses a stack of its own)
+	@bench/run $(ARGS)
+
+##@ Maintaining the project
+
+.PHONY: docs
+docs: venv ## Write docs/variables.md from the roles' argument_specs
+	@python scripts/variable-reference
+
+.PHONY: lock
+lock: ## Resolve requirements*.lock anew from pyproject.toml
+	@scripts/lock
+
+.PHONY: venv venv-test
+venv: ## Make .venv ready for the playbooks (part of the commands above)
+	@scripts/bootstrap
+venv-test: ## Make .venv ready for the tests as well
+	@scripts/bootstrap --test
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z%-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
