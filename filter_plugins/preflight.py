@@ -91,8 +91,8 @@ class Declared:
     """What was declared, resolved: the variables by name, and what the roles say about them.
 
     `specs` holds the options of all roles' entry points by variable name, `known` the names of all variables that
-    roles have, `names` those of all that are set, `containers` one dict a container of the stack (service, name,
-    ports, memory).
+    roles have, `names` those of all that are set, `wired` those that are computed from others, `containers` one dict a
+    container of the stack (service, name, ports, memory). `sound` tells whether nothing was wrong so far.
     """
 
     values: Mapping[str, Any]
@@ -102,6 +102,8 @@ class Declared:
     prefixes: Sequence[str] = ()
     containers: Sequence[Mapping[str, Any]] = ()
     site_spec: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    wired: Sequence[str] = ()
+    sound: bool = True
 
 
 def shown(value: Any) -> str:
@@ -588,13 +590,16 @@ def port_problems(
     listeners: Iterable[Mapping[str, Any]],
     engine_containers: Iterable[Mapping[str, Any]],
     stack: str,
+    sound: bool = True,
 ) -> list[str]:
     """Check that no port is published twice and that each is free, or ours already.
 
     :param listeners: what listens on the target: address, port, protocol, process (may be empty).
     :param engine_containers: what runs on the engine: name, stack (its label), ports (address, port, protocol).
     """
-    wanted, problems = published_ports(containers)
+    wanted, unreadable = published_ports(containers)
+    # A wrong variable behind one that cannot be read has its own line.
+    problems = unreadable if sound else []
     for index, port in enumerate(wanted):
         for other in wanted[:index]:
             if port.meets(other):
@@ -665,14 +670,17 @@ def resource_problems(host: Mapping[str, Any], disk_min: Any, memory_min: Any, r
     if wanted and host["memory"] < wanted:
         problems.append(f"memory: {gigabytes(host['memory'])}: preflight_memory_min asks for {gigabytes(wanted)}")
     wanted = size_of(disk_min)
+    if wanted and running:
+        wanted //= RUNNING_DISK_PART
+    seen: set[Any] = set()
     for path, disk in host.get("disks", {}).items():
         if disk["read_only"]:
             problems.append(f"disk below {path}: mounted read-only")
-        elif wanted and disk["free"] < (wanted // RUNNING_DISK_PART if running else wanted):
-            least = wanted // RUNNING_DISK_PART if running else wanted
+        elif wanted and disk["free"] < wanted and disk["device"] not in seen:
             problems.append(
-                f"disk below {path}: {gigabytes(disk['free'])} free: preflight_disk_min asks for {gigabytes(least)}"
+                f"disk below {path}: {gigabytes(disk['free'])} free: preflight_disk_min asks for {gigabytes(wanted)}"
             )
+        seen.add(disk["device"])
     return problems
 
 
@@ -719,9 +727,14 @@ def declared_problems(declared: Declared) -> list[str]:
     """Apply every rule that needs no look at the target."""
     values = declared.values
     problems = variable_name_problems(declared.names, [*declared.specs, *declared.known], declared.prefixes)
-    for name, specification in declared.specs.items():
-        if name in values:
-            problems += value_problems(name, values[name], specification)
+    by_name = {
+        name: value_problems(name, values[name], specification)
+        for name, specification in declared.specs.items()
+        if name in values
+    }
+    chosen = [problem for name, found in by_name.items() if name not in declared.wired for problem in found]
+    # A variable that is wired from a wrong one is as wrong: the cause's line is enough.
+    problems += chosen or [problem for found in by_name.values() for problem in found]
     if "stack_name" in values:
         problems += stack_name_problems(values["stack_name"])
     secrets = {
@@ -734,7 +747,7 @@ def declared_problems(declared: Declared) -> list[str]:
         # Empty by default means that the secret is derived.
         and not (values[name] in ("", None) and specification.get("default", "") in ("", None))
     }
-    if "wordpress_sites" in values:
+    if "wordpress_sites" in values and not by_name.get("wordpress_sites"):
         problems += site_problems(values["wordpress_sites"], declared.site_spec)
         secrets |= site_secrets(values["wordpress_sites"])
     problems += secret_problems(secrets)
@@ -752,7 +765,7 @@ def host_problems(declared: Declared, host: Mapping[str, Any]) -> list[str]:
     problems += resource_problems(
         host, values.get("preflight_disk_min"), values.get("preflight_memory_min"), running=running
     )
-    problems += port_problems(declared.containers, host["listeners"], host["containers"], stack)
+    problems += port_problems(declared.containers, host["listeners"], host["containers"], stack, declared.sound)
     return problems + limit_problems(declared.containers, host["memory"])
 
 

@@ -24,7 +24,7 @@ HOST: dict[str, Any] = {
     "architecture": "x86_64",
     "python_version": [3, 13, 5],
     "memory": 8 * GIB,
-    "disks": {"/srv/pressdock": {"free": 50 * GIB, "read_only": False}},
+    "disks": {"/srv/pressdock": {"free": 50 * GIB, "device": 1, "read_only": False}},
     "real_data_dir": "/srv/pressdock",
     "listeners": [],
     "containers": [],
@@ -684,12 +684,21 @@ def test_resources() -> None:
     assert preflight.resource_problems(host(), "4g", "1g") == []
     (problem,) = preflight.resource_problems(host(memory=GIB), "4g", "2g")
     assert problem == "memory: 1.0 GiB: preflight_memory_min asks for 2.0 GiB"
-    small = {"/srv/x": {"free": GIB, "read_only": False}}
+    small = {"/srv/x": {"free": GIB, "device": 1, "read_only": False}}
     (problem,) = preflight.resource_problems(host(disks=small), "4g", "1g")
     assert problem == "disk below /srv/x: 1.0 GiB free: preflight_disk_min asks for 4.0 GiB"
     assert preflight.resource_problems(host(disks=small), "4g", "1g", running=True) == []
-    (problem,) = preflight.resource_problems(host(disks={"/srv/x": {"free": 9 * GIB, "read_only": True}}), "4g", "1g")
+    (problem,) = preflight.resource_problems(
+        host(disks={"/srv/x": {"free": 9 * GIB, "device": 1, "read_only": True}}), "4g", "1g"
+    )
     assert problem == "disk below /srv/x: mounted read-only"
+
+
+def test_one_disk_is_one_problem() -> None:
+    full = {"device": 1, "free": 1, "read_only": False}
+    other = {**full, "device": 2}
+    problems = preflight.resource_problems(host(disks={"/a": full, "/b": full, "/c": other}), "4g", "1g")
+    assert [problem.split(":")[0] for problem in problems] == ["disk below /a", "disk below /c"]
 
 
 def test_limits_fit_into_the_memory() -> None:
@@ -787,3 +796,17 @@ def test_all_problems_are_collected() -> None:
     problems = preflight.host_problems(wrong, bad_host)
     for start in ("architecture: ", "memory: ", "port 443/tcp", "stack_data_dir: "):
         assert any(line.startswith(start) for line in problems), (start, problems)
+
+
+def test_wired_variables_do_not_repeat_the_cause() -> None:
+    specs = {"nginx_https_port": {"type": "int"}, "wordpress_https_port": {"type": "int"}}
+    wrong = preflight.Declared(
+        values={"nginx_https_port": "80a", "wordpress_https_port": "80a"}, specs=specs, wired=["wordpress_https_port"]
+    )
+    assert preflight.declared_problems(wrong) == ['nginx_https_port: "80a": must be a whole number']
+    wrong.values = {"nginx_https_port": 443, "wordpress_https_port": "80a"}
+    assert preflight.declared_problems(wrong) == ['wordpress_https_port: "80a": must be a whole number']
+
+
+def test_a_wrong_sites_variable_is_one_problem() -> None:
+    assert preflight.declared_problems(declared(wordpress_sites=[])) == ["wordpress_sites: []: must be a dict"]

@@ -9,9 +9,6 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
-# Documented with the preflight, because they belong to no single role; their values are in group_vars.
-SHARED_PREFIX = "stack_"
-
 each_role = pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 
 
@@ -25,17 +22,21 @@ def defaults(role: Path) -> dict[str, Any]:
     return content(role / "defaults" / "main.yml")
 
 
-def options(role: Path) -> dict[str, Any]:
-    """Return the documented options of a role's main entry point."""
+def options(role: Path, *entries: str) -> dict[str, Any]:
+    """Return the documented options of a role's entry points (main, if none are named)."""
     specs = content(role / "meta" / "argument_specs.yml").get("argument_specs", {})
-    return dict(specs.get("main", {}).get("options") or {})
+    return {
+        name: option
+        for entry in entries or ("main",)
+        for name, option in (specs.get(entry, {}).get("options") or {}).items()
+    }
 
 
 @each_role
 def test_every_default_is_documented_and_nothing_else(role: Path) -> None:
     # What has no default is handed over by the role that includes this one.
     optional = {name for name, option in options(role).items() if "default" in option}
-    assert {name for name in optional if not name.startswith(SHARED_PREFIX)} == set(defaults(role))
+    assert optional == set(defaults(role))
 
 
 @each_role
@@ -50,7 +51,15 @@ def test_every_option_says_what_it_is(role: Path) -> None:
     for name, option in options(role).items():
         assert option.get("description"), name
         assert option.get("type"), name
-        assert name.startswith((f"{role.name}_", SHARED_PREFIX)), name
+        assert name.startswith(f"{role.name}_"), name
+
+
+def test_shared_variables_are_documented_and_set() -> None:
+    """They belong to no single role: documented with the preflight, set in group_vars."""
+    documented = options(ROOT / "roles" / "preflight", "stack")
+    files = (ROOT / "group_vars" / "all").glob("*.yml")
+    assert set(documented) == {name for path in files for name in content(path) if name.startswith("stack_")}
+    assert all(option.get("description") and option.get("type") for option in documented.values())
 
 
 @each_role

@@ -50,24 +50,24 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
         problems = rules.declared_problems(declared)
         problems += self._key_problems(rules, declared.values)
         # What is wired from a wrong variable cannot be right either; that variable's own line is enough.
-        wired = self._load(PROJECT / "group_vars" / "all" / "wiring.yml") if problems else {}
-        problems += [problem for name, problem in unresolved.items() if name not in wired]
+        quiet = declared.wired if problems or set(unresolved) - set(declared.wired) else ()
+        problems += [problem for name, problem in unresolved.items() if name not in quiet]
         problems += rules.controller_problems(list(sys.version_info[:3]))
-
-        data_dir = declared.values.get("stack_data_dir")
+        declared.sound = not problems
         if not unresolved:
             declared.containers = self._containers(variables)
+
+        data_dir = declared.values.get("stack_data_dir")
+        placed = isinstance(data_dir, str) and data_dir.startswith("/")
         look = self._execute_module(
             module_name="preflight",
             # Where the declared directory is wrong, the rest can still be checked.
-            module_args={"data_dir": data_dir if isinstance(data_dir, str) and data_dir.startswith("/") else "/srv"},
+            module_args={"data_dir": data_dir if placed else "/srv"},
             task_vars=variables,
         )
         if look.get("failed") or "host" not in look:
             return dict(look)
-        host = look["host"]
-        if host["real_data_dir"] == "/srv":
-            host["real_data_dir"] = None
+        host = look["host"] if placed else {**look["host"], "real_data_dir": None}
         problems += rules.host_problems(declared, host)
         problems = list(dict.fromkeys(problems))
         if problems:
@@ -107,6 +107,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
             known=[*specs, *self._defaults],
             prefixes=["stack", *(role.name for role in self._roles)],
             site_spec=site_spec,
+            wired=list(self._load(PROJECT / "group_vars" / "all" / "wiring.yml")),
         ), unresolved
 
     def _templar_for(self, variables: Mapping[str, Any], role: Path | None = None) -> Templar:

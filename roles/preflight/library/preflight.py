@@ -160,11 +160,15 @@ def listeners() -> list[dict[str, Any]]:
 
 
 def disk(path: str) -> dict[str, Any]:
-    """Return the free bytes of the disk that holds, or will hold, a path, and whether it can be written."""
+    """Return number and free bytes of the disk that holds, or will hold, a path, and whether it can be written."""
     while not os.path.isdir(path) and path != "/":
         path = os.path.dirname(path)
     status = os.statvfs(path)
-    return {"free": status.f_bavail * status.f_frsize, "read_only": bool(status.f_flag & os.ST_RDONLY)}
+    return {
+        "device": os.stat(path).st_dev,
+        "free": status.f_bavail * status.f_frsize,
+        "read_only": bool(status.f_flag & os.ST_RDONLY),
+    }
 
 
 def memory() -> int:
