@@ -336,8 +336,8 @@ class Keeper:
         directory = Path(self.parameters["directory"])
         self._keep_directory(ca_directory, 0, 0, 0o755)
         if not directory.exists():
-            # Whoever mounts it decides about its mode; here it only must exist, closed.
-            self._keep_directory(directory, self.parameters["uid"], self.parameters["gid"], 0o700)
+            # Whoever mounts it decides about its owner and mode from then on; here it only must exist.
+            self._keep_directory(directory, self.parameters["uid"], self.parameters["gid"], 0o755)
         authority = self._keep_authority(ca_directory)
         chains = [self._keep_certificate(directory, entry, authority) for entry in self._entries()]
         self._remove_undeclared(directory)
