@@ -224,12 +224,22 @@ def container_tmpfs(container: Mapping[str, Any], users: Mapping[str, int]) -> l
     return [f"{path}:{common},{options}" for path, options in container.get("tmpfs", {}).items()]
 
 
+def belonging_to(listing: Iterable[Mapping[str, Any]], stack: str) -> list[str]:
+    """Name those of the engine's containers or networks that carry the stack's label."""
+    return [
+        (entry.get("Names") or [entry.get("Name", "")])[0].lstrip("/")
+        for entry in listing
+        if (entry.get("Labels") or {}).get("pressdock.stack") == stack
+    ]
+
+
 class FilterModule:
     """Ansible's entry point."""
 
     def filters(self) -> dict[str, Any]:
         """Name the filters."""
         return {
+            "belonging_to": belonging_to,
             "build_waves": build_waves,
             "container_attachments": container_attachments,
             "container_mounts": container_mounts,
