@@ -54,7 +54,7 @@ bench: venv ## Measure converges and requests (minutes; uses a stack of its own)
 
 .PHONY: docs
 docs: venv ## Write docs/variables.md from the roles' argument_specs
-	@python scripts/variable-reference
+	@python scripts/variable_reference.py
 
 .PHONY: lock
 lock: ## Resolve requirements*.lock anew from pyproject.toml
