@@ -111,7 +111,8 @@ def derive_secrets(
     `versions` holds the versions of those that were rotated, by prefix/name; all others have version 1.
     """
     return {
-        name: derive_secret(key, f"{prefix}/{name}", (versions or {}).get(f"{prefix}/{name}", 1), length) for name in names
+        name: derive_secret(key, f"{prefix}/{name}", (versions or {}).get(f"{prefix}/{name}", 1), length)
+        for name in names
     }
 
 

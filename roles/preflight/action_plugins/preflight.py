@@ -36,7 +36,7 @@ def _rules() -> Any:
     return sys.modules[name]
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no type information
+class ActionModule(ActionBase):
     """The `preflight` action; its module of the same name is what runs on the target."""
 
     _supports_check_mode = True

@@ -3,10 +3,13 @@
 Variables come from where a run takes them: roles' defaults and vars, group_vars, the inventory. On top comes what
 only exists during a run (runtime.yml) and, for the second rendering, another value for each public variable
 (second.yml).
+
+As a program, `render.py --dockerfiles FOLDER` writes every Dockerfile, for a linter, as ROLE-SET.Dockerfile.
 """
 
 from __future__ import annotations
 
+import argparse
 import functools
 from pathlib import Path
 from typing import Any
@@ -102,3 +105,18 @@ def resolve(role: str, expression: str, variable_set: str) -> Any:
     """Return the value of a Jinja expression among a role's variables."""
     templar = Templar(loader=loader(), variables=variables(role, variable_set))
     return templar.template(trust_as_template(f"{{{{ {expression} }}}}"))
+
+
+def main() -> None:
+    """Write the rendered Dockerfiles of all roles."""
+    parser = argparse.ArgumentParser(description="Render every Dockerfile with each set of variables.")
+    parser.add_argument("--dockerfiles", required=True, type=Path, metavar="FOLDER", help="existing folder to write to")
+    folder = parser.parse_args().dockerfiles
+    for path in templates():
+        for variable_set in VARIABLE_SETS if path.name == "Dockerfile.j2" else ():
+            role = path.relative_to(ROLES).parts[0]
+            (folder / f"{role}-{variable_set}.Dockerfile").write_text(render(path, variable_set), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
