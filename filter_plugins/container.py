@@ -46,18 +46,24 @@ def missing_images(images: Mapping[str, Mapping[str, Any]], listing: Iterable[Ma
     return [name for name, image in images.items() if present.get(image["reference"]) != image["digest"]]
 
 
-def build_waves(missing: Iterable[str], services: Iterable[Mapping[str, Any]]) -> list[list[str]]:
-    """Order builds: each wave only needs images of earlier waves (``image.after``) and is built in parallel.
+def build_waves(missing: Iterable[str], images: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+    """Order builds: each wave only starts from images of earlier waves and is built in parallel.
 
-    :raises AnsibleFilterError: when services wait for each other in a circle.
+    An image depends on another one whose reference stands in its Dockerfile (FROM, COPY --from).
+
+    :param images: service name to ``{reference, context}``.
+    :raises AnsibleFilterError: when images start from each other in a circle.
     """
     waiting = set(missing)
-    after = {s["name"]: set(s["image"].get("after", [])) for s in services}
+    after = {
+        name: {other for other in waiting if images[other]["reference"] in images[name]["context"]["Dockerfile"]}
+        for name in waiting
+    }
     waves: list[list[str]] = []
     while waiting:
         wave = sorted(name for name in waiting if not after[name] & waiting)
         if not wave:
-            raise AnsibleFilterError(f"image.after: {', '.join(sorted(waiting))} wait for each other")
+            raise AnsibleFilterError(f"the images of {', '.join(sorted(waiting))} start from each other")
         waves.append(wave)
         waiting -= set(wave)
     return waves
