@@ -1,0 +1,70 @@
+<?php
+/**
+ * Plugin Name: pressdock
+ * Description: Fits WordPress to a read-only core in an image, and gives strangers less to go by. Always active.
+ */
+
+declare(strict_types=1);
+
+namespace Pressdock;
+
+// Themes that come with the image are used from there; the site's own are in its wp-content/themes.
+register_theme_directory(ABSPATH . 'wp-content/themes');
+
+// A new image is core's update: no checks that lead nowhere, no notices, no button.
+$no_core_updates = static fn (): object => (object) [
+    'last_checked' => time(),
+    'version_checked' => wp_get_wp_version(),
+    'updates' => [],
+];
+add_filter('pre_site_transient_update_core', $no_core_updates);
+add_filter('map_meta_cap', static fn (array $needed, string $capability): array
+    => $capability === 'update_core' ? ['do_not_allow'] : $needed, 10, 2);
+add_filter('site_status_tests', static function (array $tests): array {
+    // Both can only report what is intended here.
+    unset($tests['async']['background_updates'], $tests['direct']['update_temp_backup_writable']);
+    return $tests;
+});
+
+// Logins are half of what an intruder needs. Lists of users are for those who are logged in.
+add_filter('rest_pre_dispatch', static function (mixed $answer, \WP_REST_Server $server, \WP_REST_Request $request): mixed {
+    if (preg_match('#^/wp/v2/users(/|$)#i', $request->get_route()) && !is_user_logged_in()) {
+        return new \WP_Error('rest_user_cannot_view', 'Log in to see users.', ['status' => 401]);
+    }
+    return $answer;
+}, 10, 3);
+add_action('parse_request', static function (\WP $request): void {
+    // /?author=1 would redirect to /author/login/.
+    if (isset($_GET['author']) && !is_admin() && !is_user_logged_in()) {
+        status_header(404);
+        nocache_headers();
+        $request->query_vars = ['error' => '404'];
+        unset($_GET['author'], $_REQUEST['author']);
+    }
+});
+add_filter('wp_sitemaps_add_provider', static fn (mixed $provider, string $name): mixed
+    => $name === 'users' ? false : $provider, 10, 2);
+add_filter('oembed_response_data', static function (array $data): array {
+    unset($data['author_name'], $data['author_url']);
+    return $data;
+});
+add_filter('the_generator', '__return_empty_string');
+
+// One answer for an unknown login, an unknown address and a wrong password.
+add_filter('authenticate', static function (mixed $user): mixed {
+    $telling = ['invalid_username', 'invalid_email', 'incorrect_password', 'invalidcombo'];
+    if (is_wp_error($user) && array_intersect($telling, $user->get_error_codes())) {
+        return new \WP_Error('incorrect_login', 'The login or the password is wrong.');
+    }
+    return $user;
+}, 100);
+// The form shakes for these; the new one is one of them.
+add_filter('shake_error_codes', static fn (array $codes): array => [...$codes, 'incorrect_login']);
+
+// The site's own must-use plugins: WordPress looks in one directory only, which is the image's. The reconciler does
+// without them (like without plugins and themes), so that a broken one cannot keep it from repairing the site.
+if (!wp_installing()) {
+    foreach (glob(WP_CONTENT_DIR . '/mu-plugins/*.php') ?: [] as $file) {
+        include_once $file;
+    }
+}

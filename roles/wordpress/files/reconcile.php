@@ -1,0 +1,807 @@
+<?php
+/**
+ * Brings one site into its declared state: reads a JSON document on stdin, prints a JSON report on stdout.
+ *
+ *     in:  {"check": false, "title": ..., "url": ..., "locale": ..., "timezone": ..., "permalinks": ...,
+ *           "users": [{"login": ..., "email": ..., "role": ..., "password": ..., "display_name": null}, ...],
+ *           "theme": ..., "plugins": [slug, ...], "options": {name: value, ...}}
+ *     out: {"changed": true, "installed": false, "wordpress": "6.8", "changes": [{"what": ..., "from": ..., "to": ...}]}
+ *
+ * "installed" says whether this run installed the site; with "check", "changes" are predictions and nothing is
+ * written. The first user becomes the owner of a new site. Passwords are never printed. Anything unexpected, PHP
+ * warnings included, ends the run with a message on stderr and a status other than 0.
+ *
+ * It may be killed at any moment and run again: a new site is made under another table prefix and appears at once
+ * when its tables are renamed; every later step brings one declared thing from whatever it is to what it shall be.
+ *
+ * Plugins, themes and the site's own must-use plugins are not loaded: a broken one must not prevent the repair.
+ */
+
+declare(strict_types=1);
+
+namespace Pressdock;
+
+const CORE = '/usr/share/wordpress/';
+const SITE_FILE = '/run/secrets/site.php';
+/** Before the prefix of the tables of a site that is being made. */
+const STAGING = 'new_';
+/** User meta: proof that a stored hash belongs to the declared password; saves a bcrypt verification (250 ms) per user. */
+const PASSWORD_PROOF = '_pressdock_password_proof';
+/** Seconds to wait for the database, and for another run on the same site. */
+const PATIENCE = 30;
+
+/** A problem that the operator can understand and solve; its message is all that is shown. */
+final class Problem extends \RuntimeException
+{
+}
+
+/** What was (or in check mode: would be) changed, in order. */
+final class Report
+{
+    /** @var list<array{what: string, from: mixed, to: mixed}> */
+    public array $changes = [];
+
+    public function __construct(public readonly bool $check)
+    {
+    }
+
+    /** Notes a change and makes it, unless this is a check. */
+    public function change(string $what, mixed $from, mixed $to, callable $make): void
+    {
+        $this->changes[] = ['what' => $what, 'from' => $from, 'to' => $to];
+        if (!$this->check) {
+            $make();
+        }
+    }
+}
+
+/** The declared state, validated as far as this is possible without WordPress. */
+final class Declaration
+{
+    public readonly bool $check;
+    public readonly string $title;
+    public readonly string $url;
+    public readonly string $locale;
+    public readonly string $timezone;
+    public readonly string $permalinks;
+    /** @var list<array{login: string, email: string, role: string, password: string, display_name: ?string}> */
+    public readonly array $users;
+    public readonly string $theme;
+    /** @var list<string> */
+    public readonly array $plugins;
+    /** @var array<string, mixed> */
+    public readonly array $options;
+
+    /** Options that other fields declare; two sources for one value would overwrite each other on every run. */
+    private const DECLARED_ELSEWHERE = [
+        'blogname' => 'title', 'siteurl' => 'domain', 'home' => 'domain', 'WPLANG' => 'locale',
+        'timezone_string' => 'timezone', 'gmt_offset' => 'timezone', 'permalink_structure' => 'permalinks',
+        'admin_email' => "the administrator's email", 'template' => 'theme', 'stylesheet' => 'theme',
+        'active_plugins' => 'plugins', 'db_version' => 'the image', 'rewrite_rules' => 'permalinks',
+    ];
+
+    public function __construct(string $json)
+    {
+        try {
+            $fields = json_decode($json, true, 32, JSON_THROW_ON_ERROR);
+            foreach (array_column((new \ReflectionClass($this))->getProperties(), 'name') as $name) {
+                if (!is_array($fields) || !array_key_exists($name, $fields)) {
+                    throw new Problem("the declaration lacks \"$name\"");
+                }
+                $this->$name = $fields[$name];
+            }
+        } catch (\JsonException | \TypeError $error) {
+            throw new Problem('the declaration is not what is expected: ' . $error->getMessage());
+        }
+        $this->validate();
+    }
+
+    private function validate(): void
+    {
+        $this->demand($this->title !== '', 'title', 'must not be empty');
+        if (!in_array($this->timezone, timezone_identifiers_list(\DateTimeZone::ALL_WITH_BC), true)) {
+            $this->demand(false, 'timezone', "\"$this->timezone\" is not a time zone; write for instance Europe/Berlin");
+        }
+        $this->demand(
+            $this->permalinks === '' || preg_match('#^/.*%(postname|post_id)%#', $this->permalinks) === 1,
+            'permalinks',
+            "\"$this->permalinks\" must be empty, or begin with a slash and contain %postname% or %post_id%",
+        );
+        $seen = [];
+        foreach ($this->users as $user) {
+            $login = $user['login'];
+            $this->demand(
+                preg_match('/^[A-Za-z0-9._@-]{1,60}$/D', $login) === 1,
+                'users',
+                "\"$login\" is not a login: use up to 60 letters, digits and . _ @ -",
+            );
+            $this->demand(!isset($seen[strtolower($login)]), 'users', "\"$login\" is declared twice");
+            $seen[strtolower($login)] = true;
+            $this->demand(
+                filter_var($user['email'], FILTER_VALIDATE_EMAIL) !== false,
+                "user $login",
+                "\"{$user['email']}\" is not an e-mail address",
+            );
+            // Spaces at the ends do not count: WordPress removes them from every password that it is given.
+            $this->demand(trim($user['password']) !== '', "user $login", 'the password must not be empty');
+            $this->demand(strlen($user['password']) <= 4096, "user $login", 'the password is longer than 4096 bytes');
+        }
+        foreach ($this->options as $name => $value) {
+            $other = self::DECLARED_ELSEWHERE[$name] ?? null;
+            $this->demand($other === null, "option $name", "is not declared as an option, but by $other");
+        }
+    }
+
+    private function demand(bool $condition, string $field, string $rule): void
+    {
+        if (!$condition) {
+            throw new Problem("$field: $rule");
+        }
+    }
+}
+
+/** The site's wp-content directory: what WordPress expects in it, and what the image contributes. */
+final class Content
+{
+    private const DIRECTORIES = ['languages', 'mu-plugins', 'plugins', 'themes', 'upgrade', 'uploads'];
+
+    public function __construct(private readonly Declaration $declared, private readonly Report $report)
+    {
+    }
+
+    /** Finds out what is declared but neither in the image nor on the volume, before anything is changed. */
+    public function demandDeclared(): void
+    {
+        $theme = $this->declared->theme;
+        if (!is_file(WP_CONTENT_DIR . "/themes/$theme/style.css") && !is_file(CORE . "wp-content/themes/$theme/style.css")) {
+            $available = array_unique([...$this->names('themes', CORE . 'wp-content'), ...$this->names('themes', WP_CONTENT_DIR)]);
+            throw new Problem("theme: \"$theme\" is neither in the image nor on the site's volume; there are: "
+                . implode(', ', $available));
+        }
+        foreach ($this->declared->plugins as $slug) {
+            if ($this->plugin($slug, WP_CONTENT_DIR) === null && $this->plugin($slug, CORE . 'wp-content') === null) {
+                $available = array_unique([...$this->names('plugins', CORE . 'wp-content'), ...$this->names('plugins', WP_CONTENT_DIR)]);
+                throw new Problem("plugins: \"$slug\" is neither in the image nor on the site's volume; there are: "
+                    . implode(', ', $available));
+            }
+        }
+        $locale = $this->declared->locale;
+        if ($locale !== 'en_US' && !is_file(CORE . "wp-content/languages/$locale.mo") && !is_file(WP_CONTENT_DIR . "/languages/$locale.mo")) {
+            throw new Problem("locale: there are no translations for \"$locale\" in the image or on the site's volume");
+        }
+    }
+
+    public function reconcile(): void
+    {
+        $this->directories();
+        $this->languages();
+        foreach ($this->declared->plugins as $slug) {
+            if ($this->plugin($slug, WP_CONTENT_DIR) === null) {
+                $this->copyPlugin($slug);
+            }
+        }
+    }
+
+    private function directories(): void
+    {
+        if (!is_writable(WP_CONTENT_DIR)) {
+            throw new Problem(WP_CONTENT_DIR . ' is not a directory that user ' . posix_getpwuid(posix_geteuid())['name'] . ' can write');
+        }
+        foreach (self::DIRECTORIES as $name) {
+            $path = WP_CONTENT_DIR . "/$name";
+            if (!is_dir($path)) {
+                $this->report->change("directory $name", null, '0755', static fn () => mkdir($path, 0755));
+                continue;
+            }
+            $mode = fileperms($path) & 0777;
+            // The web server, another user, reads here. More rights than that are the operator's choice.
+            if (($mode & 0755) !== 0755 && fileowner($path) === posix_geteuid()) {
+                $this->report->change(
+                    "mode of directory $name",
+                    sprintf('%04o', $mode),
+                    sprintf('%04o', $mode | 0755),
+                    static fn () => chmod($path, $mode | 0755),
+                );
+            }
+        }
+    }
+
+    /** Copies core's translations where they are missing or older than the image's. */
+    private function languages(): void
+    {
+        foreach (['', 'admin-', 'admin-network-', 'continents-cities-'] as $part) {
+            $name = $part . $this->declared->locale . '.mo';
+            $source = CORE . "wp-content/languages/$name";
+            $target = WP_CONTENT_DIR . "/languages/$name";
+            if (!is_file($source)) {
+                continue;
+            }
+            $version = is_file($target) ? filemtime($target) : null;
+            if ($version === null || $version < filemtime($source)) {
+                $this->report->change(
+                    "translation $name",
+                    $version === null ? null : gmdate('Y-m-d', $version),
+                    gmdate('Y-m-d', (int) filemtime($source)),
+                    static function () use ($source, $target): void {
+                        copy($source, "$target.new");
+                        touch("$target.new", (int) filemtime($source));
+                        rename("$target.new", $target);
+                    },
+                );
+            }
+        }
+    }
+
+    private function copyPlugin(string $slug): void
+    {
+        $source = (string) $this->plugin($slug, CORE . 'wp-content');
+        $target = WP_CONTENT_DIR . '/plugins/' . basename($source);
+        $this->report->change("files of plugin $slug", null, 'from the image', static function () use ($source, $target): void {
+            // A name that WordPress does not take for a plugin, until the copy is complete.
+            $partial = WP_CONTENT_DIR . '/upgrade/' . basename($target) . '.new';
+            remove_tree($partial);
+            copy_tree($source, $partial);
+            rename($partial, $target);
+        });
+    }
+
+    /** Returns the path of a plugin's directory, or of its only file, below a wp-content directory. */
+    private function plugin(string $slug, string $content): ?string
+    {
+        foreach (["$content/plugins/$slug", "$content/plugins/$slug.php"] as $path) {
+            if (is_dir($path) ? (bool) glob("$path/*.php") : is_file($path)) {
+                return $path;
+            }
+        }
+        return null;
+    }
+
+    /** @return list<string> */
+    private function names(string $kind, string $content): array
+    {
+        $names = [];
+        foreach (glob("$content/$kind/*") ?: [] as $path) {
+            if (is_dir($path)) {
+                $names[] = basename($path);
+            } elseif ($kind === 'plugins' && str_ends_with($path, '.php') && basename($path) !== 'index.php') {
+                $names[] = basename($path, '.php');
+            }
+        }
+        return $names;
+    }
+}
+
+/** The database as seen without WordPress: is there a site, and the way a new one appears. */
+final class Database
+{
+    private readonly \mysqli $connection;
+
+    public function __construct(private readonly string $prefix)
+    {
+        $this->connection = $this->connect();
+        $lock = 'pressdock ' . substr(DB_NAME, 0, 50);
+        // A killed playbook does not stop the process that it started here: the next one must wait for it.
+        if ($this->value("SELECT GET_LOCK('$lock', " . PATIENCE . ')') !== '1') {
+            throw new Problem('another reconciliation of this site has been running for more than ' . PATIENCE . ' seconds');
+        }
+    }
+
+    /** Says whether WordPress is installed. Refuses what looks like somebody's data under another name. */
+    public function hasSite(): bool
+    {
+        $tables = $this->tables('');
+        if (in_array($this->prefix . 'options', $tables, true)) {
+            return true;
+        }
+        $staging = $this->tables(STAGING . $this->prefix);
+        foreach (array_diff($tables, $staging) as $table) {
+            if (str_starts_with($table, $this->prefix)) {
+                throw new Problem("database " . DB_NAME . " has tables with the prefix $this->prefix, but no {$this->prefix}options:"
+                    . ' restore a backup, or drop them if a new site is wanted');
+            }
+            if (preg_match('/^(.*)options$/', $table, $match) && in_array("{$match[1]}usermeta", $tables, true)) {
+                throw new Problem('database ' . DB_NAME . " holds a site with the table prefix \"{$match[1]}\", the declared one is"
+                    . " \"$this->prefix\": this would start an empty site");
+            }
+        }
+        return false;
+    }
+
+    public function dropStaging(): void
+    {
+        foreach ($this->tables(STAGING . $this->prefix) as $table) {
+            $this->connection->query("DROP TABLE `$table`");
+        }
+    }
+
+    /** Makes the complete new site visible: its tables get their names in one statement, the options last. */
+    public function publishStaging(): void
+    {
+        $staging = STAGING . $this->prefix;
+        $length = strlen($staging);
+        // WordPress keeps the prefix in a few names, such as wp_user_roles and wp_capabilities.
+        foreach (['options' => 'option_name', 'usermeta' => 'meta_key'] as $table => $column) {
+            $this->connection->query(
+                "UPDATE `$staging$table` SET $column = CONCAT('$this->prefix', SUBSTRING($column, $length + 1))"
+                . " WHERE LEFT($column, $length) = '$staging'"
+            );
+        }
+        $tables = $this->tables($staging);
+        usort($tables, static fn (string $a, string $b): int => ($a === "{$staging}options") <=> ($b === "{$staging}options"));
+        $renames = array_map(fn (string $table): string => "`$table` TO `$this->prefix" . substr($table, $length) . '`', $tables);
+        $this->connection->query('RENAME TABLE ' . implode(', ', $renames));
+    }
+
+    private function connect(): \mysqli
+    {
+        mysqli_report(MYSQLI_REPORT_ERROR | MYSQLI_REPORT_STRICT);
+        [$host, $port] = explode(':', DB_HOST) + [1 => '3306'];
+        for ($end = time() + PATIENCE;; usleep(500_000)) {
+            try {
+                // A name that does not resolve is a warning besides the exception.
+                return @new \mysqli($host, DB_USER, DB_PASSWORD, DB_NAME, (int) $port);
+            } catch (\mysqli_sql_exception $error) {
+                // 2002: nobody listens or no such host; 2006: went away while it started.
+                if (!in_array($error->getCode(), [2002, 2005, 2006, 2013], true) || time() >= $end) {
+                    throw new Problem('the database ' . DB_NAME . ' at ' . DB_HOST . ' is not reachable: ' . $error->getMessage());
+                }
+            }
+        }
+    }
+
+    private function value(string $query): ?string
+    {
+        $row = $this->connection->query($query)->fetch_row();
+        return $row === null || $row[0] === null ? null : (string) $row[0];
+    }
+
+    /** @return list<string> names of the tables that begin with $prefix */
+    private function tables(string $prefix): array
+    {
+        $names = array_column($this->connection->query('SHOW TABLES')->fetch_all(), 0);
+        return array_values(array_filter($names, static fn (string $name): bool => str_starts_with($name, $prefix)));
+    }
+}
+
+/** Options, from the title to what the operator lists. */
+final class Settings
+{
+    public function __construct(private readonly Declaration $declared, private readonly Report $report)
+    {
+    }
+
+    public function reconcile(): void
+    {
+        $declared = $this->declared;
+        $this->option('blogname', $declared->title);
+        $this->option('siteurl', $declared->url);
+        $this->option('home', $declared->url);
+        $this->option('admin_email', $declared->users[0]['email']);
+        $this->option('WPLANG', $declared->locale === 'en_US' ? '' : $declared->locale);
+        $this->option('timezone_string', $declared->timezone);
+        $this->permalinks();
+        foreach ($declared->options as $name => $value) {
+            $this->option((string) $name, $value);
+        }
+    }
+
+    private function option(string $name, mixed $value): void
+    {
+        $current = get_option($name, null);
+        $wanted = self::stored(sanitize_option($name, $value));
+        if (self::stored($current) !== $wanted) {
+            $this->report->change("option $name", $current, $wanted, static fn () => update_option($name, $wanted));
+        }
+    }
+
+    private function permalinks(): void
+    {
+        $current = get_option('permalink_structure', '');
+        $wanted = sanitize_option('permalink_structure', $this->declared->permalinks);
+        if ($current !== $wanted) {
+            $this->report->change('option permalink_structure', $current, $wanted, static function () use ($wanted): void {
+                global $wp_rewrite;
+                $wp_rewrite->set_permalink_structure($wanted);
+                // Plugins and the theme add rules of their own: the next request, which loads them, writes the list.
+                update_option('rewrite_rules', '');
+            });
+        }
+    }
+
+    /** Writes a value as the database keeps it: a scalar as text, what is in a list or a map as it is. */
+    private static function stored(mixed $value): mixed
+    {
+        return is_scalar($value) ? (string) $value : $value;
+    }
+}
+
+/** The declared users. Others are the site's own business. */
+final class Users
+{
+    public function __construct(private readonly Declaration $declared, private readonly Report $report)
+    {
+        // The declared state is no news to the users.
+        add_filter('send_email_change_email', '__return_false');
+        add_filter('send_password_change_email', '__return_false');
+    }
+
+    public function reconcile(): void
+    {
+        foreach ($this->declared->users as $declared) {
+            if (get_role($declared['role']) === null) {
+                throw new Problem("user {$declared['login']}: there is no role \"{$declared['role']}\"; there are: "
+                    . implode(', ', array_keys(wp_roles()->roles)));
+            }
+            $user = get_user_by('login', $declared['login']);
+            if ($user === false) {
+                $this->create($declared);
+            } else {
+                $this->update($user, $declared);
+            }
+        }
+    }
+
+    /** @param array{login: string, email: string, role: string, password: string, display_name: ?string} $declared */
+    private function create(array $declared): void
+    {
+        $this->report->change("user {$declared['login']}", null, $declared['role'], function () use ($declared): void {
+            $user = succeed(wp_insert_user([
+                'user_login' => $declared['login'],
+                'user_email' => wp_slash($declared['email']),
+                'user_pass' => as_typed($declared['password']),
+                'display_name' => wp_slash($declared['display_name'] ?? $declared['login']),
+                'role' => $declared['role'],
+            ]), "user {$declared['login']}");
+            $this->rememberPassword(new \WP_User($user), $declared['password']);
+        });
+    }
+
+    /** @param array{login: string, email: string, role: string, password: string, display_name: ?string} $declared */
+    private function update(\WP_User $user, array $declared): void
+    {
+        $name = "user {$declared['login']}";
+        foreach (['user_email' => $declared['email'], 'display_name' => $declared['display_name']] as $field => $wanted) {
+            if ($wanted !== null && $user->$field !== $wanted) {
+                $this->report->change(
+                    "$name: $field",
+                    $user->$field,
+                    $wanted,
+                    static fn () => succeed(wp_update_user(['ID' => $user->ID, $field => wp_slash($wanted)]), $name),
+                );
+            }
+        }
+        if (array_values($user->roles) !== [$declared['role']]) {
+            $this->report->change(
+                "$name: role",
+                implode(', ', $user->roles),
+                $declared['role'],
+                static fn () => $user->set_role($declared['role']),
+            );
+        }
+        if (!$this->hasPassword($user, $declared['password'])) {
+            $this->report->change("$name: password", null, null, function () use ($user, $declared): void {
+                wp_set_password(as_typed($declared['password']), $user->ID);
+                $this->rememberPassword(new \WP_User($user->ID), $declared['password']);
+            });
+        }
+    }
+
+    private function hasPassword(\WP_User $user, string $password): bool
+    {
+        $known = (string) get_user_meta($user->ID, PASSWORD_PROOF, true);
+        if (hash_equals($this->proof($user, $password), $known)) {
+            return true;
+        }
+        if (!wp_check_password(as_typed($password), $user->user_pass, $user->ID)) {
+            return false;
+        }
+        if (!$this->report->check) {
+            $this->rememberPassword($user, $password);
+        }
+        return true;
+    }
+
+    private function rememberPassword(\WP_User $user, string $password): void
+    {
+        update_user_meta($user->ID, PASSWORD_PROOF, $this->proof($user, $password));
+    }
+
+    /** Without the site's salts, which are not in the database, this says nothing about the password. */
+    private function proof(\WP_User $user, string $password): string
+    {
+        return hash_hmac('sha256', $user->user_pass . "\0" . $password, 'password proof ' . AUTH_KEY . AUTH_SALT);
+    }
+}
+
+/** The active theme, and exactly the declared plugins active. Nothing is ever deleted. */
+final class Extensions
+{
+    public function __construct(private readonly Declaration $declared, private readonly Report $report)
+    {
+    }
+
+    public function reconcile(): void
+    {
+        $this->theme();
+        $this->plugins();
+    }
+
+    private function theme(): void
+    {
+        search_theme_directories(true);
+        $slug = $this->declared->theme;
+        $theme = wp_get_theme($slug);
+        $errors = $theme->errors();
+        if ($errors !== false) {
+            throw new Problem("theme $slug: " . wp_strip_all_tags($errors->get_error_message()));
+        }
+        $active = get_option('stylesheet');
+        $complete = $active === $slug
+            && get_option('template') === $theme->get_template()
+            && is_file(get_stylesheet_directory() . '/style.css')
+            && is_dir(get_template_directory());
+        if (!$complete) {
+            $this->report->change('theme', $active, $slug, static fn () => switch_theme($slug));
+        }
+    }
+
+    private function plugins(): void
+    {
+        $wanted = [];
+        foreach ($this->declared->plugins as $slug) {
+            $file = $this->mainFile($slug);
+            if ($file === null && !$this->report->check) {
+                throw new Problem("plugin $slug: no file in its directory has a plugin's header");
+            }
+            // In a check, the files may not have been copied from the image yet.
+            $wanted[$slug] = $file ?? "$slug/";
+        }
+        $active = array_values((array) get_option('active_plugins', []));
+        foreach (array_diff($active, $wanted) as $file) {
+            // Silently: its code may be broken or unwanted, so it is not loaded in order to say goodbye.
+            $this->report->change("plugin $file", 'active', 'inactive', static fn () => deactivate_plugins($file, true));
+        }
+        foreach (array_diff($wanted, $active) as $slug => $file) {
+            $this->report->change("plugin $slug", 'inactive', 'active', static fn () => succeed(activate_plugin($file), "plugin $slug"));
+        }
+    }
+
+    /** Returns the name that WordPress knows a plugin by, such as akismet/akismet.php or hello.php. */
+    private function mainFile(string $slug): ?string
+    {
+        foreach (array_keys(get_plugins()) as $file) {
+            if (dirname($file) === $slug || $file === "$slug.php") {
+                return $file;
+            }
+        }
+        return null;
+    }
+}
+
+/** Returns what a WordPress function returned; a WP_Error becomes a Problem. */
+function succeed(mixed $result, string $what): mixed
+{
+    if (is_wp_error($result)) {
+        throw new Problem("$what: " . wp_strip_all_tags($result->get_error_message()));
+    }
+    return $result;
+}
+
+/**
+ * Writes a password as WordPress's login form hands it on when a person types it: without white space at its ends,
+ * and with backslashes before quotes and backslashes, which WordPress never removes from this one field.
+ */
+function as_typed(string $password): string
+{
+    return wp_slash(trim($password));
+}
+
+function copy_tree(string $source, string $target): void
+{
+    if (!is_dir($source)) {
+        copy($source, $target);
+        return;
+    }
+    mkdir($target, 0755);
+    foreach (array_diff(scandir($source), ['.', '..']) as $name) {
+        copy_tree("$source/$name", "$target/$name");
+    }
+}
+
+function remove_tree(string $path): void
+{
+    if (is_link($path) || is_file($path)) {
+        unlink($path);
+    } elseif (is_dir($path)) {
+        foreach (array_diff(scandir($path), ['.', '..']) as $name) {
+            remove_tree("$path/$name");
+        }
+        rmdir($path);
+    }
+}
+
+/** Makes a new site under the staging prefix; WordPress has been loaded with it. */
+function install(Declaration $declared, Database $database, string $prefix): void
+{
+    $owner = $declared->users[0];
+    // WordPress would ask the network which permalinks work here, and write a mail.
+    $structure = static fn (): string => $declared->permalinks;
+    add_filter('pre_option_permalink_structure', $structure);
+    load_default_textdomain($declared->locale);
+    $GLOBALS['wp_locale'] = new \WP_Locale();
+    succeed(wp_install(
+        $declared->title,
+        $owner['login'],
+        $owner['email'],
+        true,
+        '',
+        as_typed($owner['password']),
+        $declared->locale === 'en_US' ? '' : $declared->locale,
+    ), 'installation');
+    remove_filter('pre_option_permalink_structure', $structure);
+
+    $database->publishStaging();
+    // From here on this process works with the site that everybody sees.
+    $GLOBALS['table_prefix'] = $prefix;
+    $GLOBALS['wpdb']->set_prefix($prefix);
+    wp_cache_flush();
+    $GLOBALS['wp_roles'] = new \WP_Roles();
+}
+
+/** Brings the database schema to core's version. */
+function upgrade_schema(Report $report): void
+{
+    global $wp_db_version;
+    $current = (int) get_option('db_version');
+    if ($current < $wp_db_version) {
+        $report->change('database schema', $current, $wp_db_version, static fn () => wp_upgrade());
+    }
+}
+
+function reconcile_site(Declaration $declared, Report $report): void
+{
+    (new Settings($declared, $report))->reconcile();
+    (new Users($declared, $report))->reconcile();
+    (new Extensions($declared, $report))->reconcile();
+}
+
+/** What a check says about a site that is not installed yet. */
+function predict_installation(Declaration $declared, Report $report): void
+{
+    $nothing = static fn () => null;
+    $report->change('site', null, "installed at $declared->url", $nothing);
+    foreach ($declared->users as $user) {
+        $report->change("user {$user['login']}", null, $user['role'], $nothing);
+    }
+    $report->change('theme', null, $declared->theme, $nothing);
+    foreach ($declared->plugins as $slug) {
+        $report->change("plugin $slug", null, 'active', $nothing);
+    }
+}
+
+/** Ends the process: one line about the problem, no trace (its arguments would be passwords). */
+function fail(\Throwable $error): never
+{
+    $where = $error instanceof Problem ? '' : ' (' . basename($error->getFile()) . ':' . $error->getLine() . ')';
+    $kind = $error instanceof Problem ? '' : get_class($error) . ': ';
+    $GLOBALS['pressdock_finished'] = true;
+    while (ob_get_level()) {
+        ob_end_clean();
+    }
+    fwrite(STDERR, $kind . $error->getMessage() . $where . "\n");
+    exit(1);
+}
+
+/** Makes every way in which PHP or WordPress can stop early visible. */
+function watch(): void
+{
+    // Output of plugins that are activated must not mix with the report.
+    ob_start();
+    error_reporting(E_ALL & ~E_DEPRECATED & ~E_USER_DEPRECATED);
+    set_error_handler(static function (int $level, string $message, string $file, int $line): bool {
+        if (error_reporting() & $level) {
+            throw new \ErrorException($message, 0, $level, $file, $line);
+        }
+        return true;
+    });
+    set_exception_handler(fail(...));
+    // WordPress's own last words are an HTML page and status 0.
+    register_shutdown_function(static function (): void {
+        if (!($GLOBALS['pressdock_finished'] ?? false)) {
+            $output = ob_get_level() ? trim(strip_tags((string) ob_get_clean())) : '';
+            fwrite(STDERR, 'stopped before the end' . ($output === '' ? '' : ": $output") . "\n");
+            exit(1);
+        }
+    });
+}
+
+function finish(Report $report, bool $installed, string $version): never
+{
+    $output = '';
+    while (ob_get_level()) {
+        $output .= ob_get_clean();
+    }
+    if (trim($output) !== '') {
+        fwrite(STDERR, trim(strip_tags($output)) . "\n");
+    }
+    $GLOBALS['pressdock_finished'] = true;
+    fwrite(STDOUT, json_encode([
+        'changed' => $report->changes !== [],
+        'installed' => $installed,
+        'wordpress' => $version,
+        'changes' => $report->changes,
+    ], JSON_THROW_ON_ERROR | JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES) . "\n");
+    exit(0);
+}
+
+// The rest is at the top level, because WordPress expects to be loaded there.
+
+watch();
+umask(0022);
+require_once SITE_FILE;
+require CORE . 'wp-includes/version.php';
+
+$pressdock_declared = new Declaration((string) stream_get_contents(STDIN));
+$pressdock_report = new Report($pressdock_declared->check);
+$pressdock_prefix = $table_prefix;
+$pressdock_content = new Content($pressdock_declared, $pressdock_report);
+$pressdock_content->demandDeclared();
+$pressdock_database = new Database($pressdock_prefix);
+$pressdock_installing = !$pressdock_database->hasSite();
+
+$pressdock_content->reconcile();
+if ($pressdock_installing && $pressdock_declared->check) {
+    predict_installation($pressdock_declared, $pressdock_report);
+    finish($pressdock_report, false, $wp_version);
+}
+if ($pressdock_installing) {
+    $pressdock_database->dropStaging();
+    define('PRESSDOCK_TABLE_PREFIX', STAGING . $pressdock_prefix);
+}
+
+// What WordPress takes from a request.
+$_SERVER += [
+    'HTTP_HOST' => parse_url($pressdock_declared->url, PHP_URL_HOST),
+    'HTTPS' => 'on',
+    'REMOTE_ADDR' => '127.0.0.1',
+    'REQUEST_METHOD' => 'GET',
+    'REQUEST_URI' => '/',
+    'SERVER_PROTOCOL' => 'HTTP/1.1',
+];
+define('WP_INSTALLING', true);
+require CORE . 'wp-load.php';
+require_once ABSPATH . 'wp-admin/includes/upgrade.php';
+require_once ABSPATH . 'wp-admin/includes/plugin.php';
+
+add_filter('pre_wp_mail', '__return_true');
+add_filter('pre_http_request', static fn (): \WP_Error => new \WP_Error('no_network', 'no network here'));
+// The stored values count, not the constants of wp-config.php.
+remove_filter('option_siteurl', '_config_wp_siteurl');
+remove_filter('option_home', '_config_wp_home');
+
+if ($pressdock_installing) {
+    $pressdock_report->change(
+        'site',
+        null,
+        "installed at {$pressdock_declared->url}",
+        static fn () => install($pressdock_declared, $pressdock_database, $pressdock_prefix),
+    );
+}
+upgrade_schema($pressdock_report);
+// Options are read and written through the cache again, as the web processes do it.
+wp_installing(false);
+$EZSQL_ERROR = [];
+reconcile_site($pressdock_declared, $pressdock_report);
+if ($EZSQL_ERROR) {
+    throw new Problem('the database refused a query: ' . end($EZSQL_ERROR)['error_str']);
+}
+if ($pressdock_report->changes && !$pressdock_report->check) {
+    // What WordPress did not take as declared would be changed again on every run: say so now.
+    wp_cache_flush();
+    $pressdock_again = new Report(true);
+    reconcile_site($pressdock_declared, $pressdock_again);
+    if ($pressdock_again->changes) {
+        throw new Problem('WordPress did not keep what is declared: ' . implode(', ', array_column($pressdock_again->changes, 'what')));
+    }
+}
+finish($pressdock_report, $pressdock_installing, $wp_version);
