@@ -34,6 +34,7 @@ def _sibling(name: str) -> Any:
 
 bytes_from_size = _sibling("formats").bytes_from_size
 parse_key = _sibling("secrets").parse_key
+tls_pair_problems = _sibling("tls").tls_pair_problems
 
 DISTRIBUTIONS = {"Debian": ("12", "13"), "Ubuntu": ("24.04",)}
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}

@@ -102,17 +102,27 @@ def test_the_machine_is_looked_at(tmp_path: Path) -> None:
     place.mkdir(exist_ok=True)
     link = place / f"preflight-link-{os.getpid()}"
     link.symlink_to("/etc")
+    certificate = tmp_path / "site.pem"
+    certificate.write_text("no certificate", encoding="utf-8")
     try:
         output = run(
             tmp_path,
             stack_data_dir=str(link),
             stack_installation_key_file=write_key(tmp_path, 0o644),
             stack_installation_key=KEY_OF_FILE,
-            wordpress_sites={"blog": SITE},
+            wordpress_sites={
+                "blog": {**SITE, "tls": {"certificate": str(certificate), "key": "/nowhere/site.key"}},
+                "shop": {
+                    **SITE,
+                    "domain": "b.example",
+                    "tls": {"certificate": str(certificate), "key": str(certificate)},
+                },
+            },
         )
     finally:
         link.unlink()
-    assert "2 problems found" in output
+    assert "wordpress_sites.blog.tls.key: /nowhere/site.key: cannot be read on this machine" in output
+    assert "wordpress_sites.shop.tls: " in output
     assert "a symbolic link leads to /etc" in output
     assert "mode 0644 lets others read it: chmod 0600" in output
     assert KEY not in output

@@ -17,9 +17,11 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible.template import Templar
+from ansible.template import Templar, trust_as_template
 
 PROJECT = Path(__file__).resolve().parents[3]
+_PAIR = ("certificate", "key")
+_READ_FILE = trust_as_template("{{ lookup('ansible.builtin.file', __preflight_path) }}")
 
 
 def _rules() -> Any:
@@ -49,6 +51,8 @@ class ActionModule(ActionBase):
         declared, unresolved = self._declared(rules, PROJECT / "roles", variables)
         problems = rules.declared_problems(declared)
         problems += self._key_problems(rules, declared.values)
+        if not any(problem.startswith("wordpress_sites") for problem in problems):
+            problems += self._certificate_problems(rules, declared.values, variables)
         # What is wired from a wrong variable cannot be right either; that variable's own line is enough.
         quiet = declared.wired if problems or set(unresolved) - set(declared.wired) else ()
         problems += [problem for name, problem in unresolved.items() if name not in quiet]
@@ -163,6 +167,24 @@ class ActionModule(ActionBase):
                 return [f"stack_installation_key_file: {path}: {error.strerror}"]
         found: list[str] = rules.key_problems(values["stack_installation_key"], str(path), text, mode)
         return found
+
+    def _certificate_problems(self, rules: Any, values: Mapping[str, Any], variables: Mapping[str, Any]) -> list[str]:
+        """Check the certificates and keys that sites bring, which the web server will look up in the same places."""
+        templar = self._templar_for({**variables, "__preflight_path": ""}, PROJECT / "roles" / "nginx")
+        problems: list[str] = []
+        for name, site in (values.get("wordpress_sites") or {}).items():
+            given, texts = site.get("tls") or {}, {}
+            for kind, path in given.items():
+                templar.available_variables["__preflight_path"] = path
+                try:
+                    texts[kind] = templar.template(_READ_FILE)
+                except AnsibleError:
+                    problems.append(f"wordpress_sites.{name}.tls.{kind}: {path}: cannot be read on this machine")
+            if len(texts) == len(_PAIR):
+                domains = [site["domain"], *(site.get("aliases") or [])]
+                found = rules.tls_pair_problems(texts["certificate"], texts["key"], domains)
+                problems += [f"wordpress_sites.{name}.tls: {problem}" for problem in found]
+        return problems
 
 
 class _AnyImage(dict[str, Any]):
