@@ -1,0 +1,514 @@
+"""The certificates: issued once, issued again when they have to be, and never without saying why."""
+
+import datetime as dt
+import importlib.util
+import os
+import stat
+import sys
+from collections.abc import Callable
+from ipaddress import ip_address
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import NameOID
+
+from filter_plugins import tls
+
+ROLE = Path(__file__).resolve().parents[2] / "roles" / "nginx"
+NOW = dt.datetime(2031, 5, 6, 7, 8, 9, tzinfo=dt.UTC)
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+
+
+def load(name: str, path: Path) -> ModuleType:
+    """Import a file under the name that Ansible gives it on a target."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+pairs = load("ansible.module_utils.tls_pairs", ROLE / "module_utils" / "tls_pairs.py")
+module = load("tls_certificates", ROLE / "library" / "tls_certificates.py")
+
+
+@pytest.fixture(autouse=True)
+def _as_anybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the files belong to whoever runs the tests: the module's root is us."""
+    chown, fchown = os.chown, os.fchown
+    ours = (os.getuid(), os.getgid())
+    monkeypatch.setattr(os, "chown", lambda path, _uid, _gid, **options: chown(path, *ours, **options))
+    monkeypatch.setattr(os, "fchown", lambda handle, _uid, _gid: fchown(handle, *ours))
+    if os.getuid() != 0:
+        monkeypatch.setattr(module.Keeper, "_keep_mode", keep_mode_only)
+
+
+def keep_mode_only(self: Any, path: Path, _uid: int, _gid: int, mode: int) -> None:
+    """Stand in for the comparison of owner and mode where only root could give files away."""
+    if stat.S_IMODE(path.lstat().st_mode) != mode:
+        self.changes.append(f"{path}: mode")
+        if not self.check:
+            path.chmod(mode)
+
+
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Return a function that runs the module's work in a directory of its own."""
+
+    def run_module(
+        *certificates: dict[str, Any], check: bool = False, now: dt.datetime = NOW, **parameters: Any
+    ) -> dict[str, Any]:
+        entries = [
+            {"certificate": "", "key": "", **c} for c in certificates or ({"name": "shop", "domains": ["a.test"]},)
+        ]
+        everything = {
+            "authority_directory": str(tmp_path / "ca"),
+            "directory": str(tmp_path / "tls"),
+            "uid": os.getuid(),
+            "gid": os.getgid(),
+            "organization": "quayside",
+            "authority_days": 3650,
+            "certificate_days": 397,
+            "renew_days": 60,
+            "certificates": entries,
+            **parameters,
+        }
+        result: dict[str, Any] = module.Keeper(everything, check, now).run()
+        return result
+
+    return run_module
+
+
+def name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def pem(key: Key) -> str:
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return key.private_bytes(*form).decode()
+
+
+def given(
+    key: Key | None = None,
+    names: tuple[str, ...] = ("a.test",),
+    start: dt.datetime = NOW - dt.timedelta(days=1),
+    days: float = 90,
+    issuer: tuple[str, Any] | None = None,
+    subject: str = "given",
+) -> tuple[str, str]:
+    """Make an operator's pair: certificate and key, PEM."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
+    issuer_name, issuer_key = issuer or (subject, key)
+    alternatives: list[x509.GeneralName] = [
+        x509.IPAddress(ip_address(n)) if n[0].isdigit() else x509.DNSName(n) for n in names
+    ]
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name(subject))
+        .issuer_name(name(issuer_name))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + dt.timedelta(days=days))
+    )
+    if alternatives:
+        builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+    algorithm = None if isinstance(issuer_key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    certificate = builder.sign(issuer_key, algorithm)
+    return certificate.public_bytes(serialization.Encoding.PEM).decode(), pem(key)
+
+
+def leaf(tmp_path: Path, file: str = "shop") -> x509.Certificate:
+    return x509.load_pem_x509_certificate((tmp_path / "tls" / f"{file}.pem").read_bytes())
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+# --- Issuing ---------------------------------------------------------------------------------------------------------
+
+
+def test_first_run_makes_everything(run: Run, tmp_path: Path) -> None:
+    result = run({"name": "shop", "domains": ["A.test", "www.a.test", "192.0.2.7", "2001:DB8::1"]})
+    assert result["changed"]
+    authority = x509.load_pem_x509_certificate((tmp_path / "ca" / "ca.crt").read_bytes())
+    certificate = leaf(tmp_path)
+    certificate.verify_directly_issued_by(authority)
+    alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert alternatives.get_values_for_type(x509.DNSName) == ["a.test", "www.a.test"]
+    assert [str(a) for a in alternatives.get_values_for_type(x509.IPAddress)] == ["192.0.2.7", "2001:db8::1"]
+    assert certificate.not_valid_after_utc == NOW + dt.timedelta(days=397)
+    assert certificate.not_valid_before_utc < NOW
+    assert [mode(tmp_path / p) for p in ("ca/ca.key", "ca/ca.crt", "tls/shop.pem")] == [0o600, 0o644, 0o400]
+    assert result["certificates"]["shop"]["fingerprint"] == certificate.fingerprint(hashes.SHA256()).hex()
+    assert result["certificates"]["shop"]["not_after"] == "2032-06-06T07:08:09+00:00"
+    assert result["authority"]["fingerprint"] == authority.fingerprint(hashes.SHA256()).hex()
+
+
+def test_authority_can_sign_certificates_and_nothing_below(run: Run, tmp_path: Path) -> None:
+    run()
+    authority = x509.load_pem_x509_certificate((tmp_path / "ca" / "ca.crt").read_bytes())
+    constraints = authority.extensions.get_extension_for_class(x509.BasicConstraints)
+    assert (constraints.critical, constraints.value.ca, constraints.value.path_length) == (True, True, 0)
+    assert "quayside" in authority.subject.rfc4514_string()
+
+
+def test_second_run_changes_nothing(run: Run, tmp_path: Path) -> None:
+    first = run()
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.rglob("*.*") if path.is_file()}
+    second = run(now=NOW + dt.timedelta(days=30))
+    assert not second["changed"]
+    assert second["changes"] == []
+    assert second["digest"] == first["digest"]
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before} == before
+
+
+def test_order_and_case_of_domains_do_not_matter(run: Run) -> None:
+    run({"name": "shop", "domains": ["a.test", "b.test"]})
+    assert not run({"name": "shop", "domains": ["B.test", "A.test."]})["changed"]
+
+
+@pytest.mark.parametrize("days", [397 - 59, 400])
+def test_renews_in_time(run: Run, tmp_path: Path, days: int) -> None:
+    first = run()
+    result = run(now=NOW + dt.timedelta(days=days))
+    assert "expire" in result["changes"][0]
+    assert result["digest"] != first["digest"]
+    assert leaf(tmp_path).not_valid_after_utc == NOW + dt.timedelta(days=days + 397)
+
+
+def test_issues_again_for_other_domains(run: Run, tmp_path: Path) -> None:
+    run()
+    result = run({"name": "shop", "domains": ["a.test", "b.test"]})
+    assert result["changes"] == ["shop: issued for a.test, b.test (was for a.test)"]
+    assert pairs.certificate_names(leaf(tmp_path)) == {"a.test", "b.test"}
+
+
+@pytest.mark.parametrize(
+    "content", ["", "rubbish", "\x00\xff", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+)
+def test_replaces_what_cannot_be_read(run: Run, tmp_path: Path, content: str) -> None:
+    run()
+    path = tmp_path / "tls" / "shop.pem"
+    path.chmod(0o600)
+    path.write_text(content, encoding="latin-1")
+    assert run()["changes"] == ["shop: issued for a.test (unreadable)"]
+    assert not run()["changed"]
+
+
+def test_replaces_a_foreign_certificate(run: Run, tmp_path: Path) -> None:
+    run()
+    path = tmp_path / "tls" / "shop.pem"
+    path.chmod(0o600)
+    path.write_text("".join(given()))
+    assert "not signed by" in run()["changes"][0]
+
+
+def test_replaces_a_certificate_with_another_key(run: Run, tmp_path: Path) -> None:
+    run()
+    path = tmp_path / "tls" / "shop.pem"
+    certificate = pairs.certificate_blocks(path.read_text())[0]
+    path.chmod(0o600)
+    path.write_text(pem(ec.generate_private_key(ec.SECP256R1())) + certificate)
+    assert "its key belongs to another certificate" in run()["changes"][0]
+
+
+def test_replaces_a_link(run: Run, tmp_path: Path) -> None:
+    run()
+    path = tmp_path / "tls" / "shop.pem"
+    elsewhere = tmp_path / "elsewhere"
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+    text = elsewhere.read_text()
+    assert run()["changed"]
+    assert not path.is_symlink()
+    assert elsewhere.read_text() == text
+
+
+def test_mends_modes_only(run: Run, tmp_path: Path) -> None:
+    first = run()
+    (tmp_path / "tls" / "shop.pem").chmod(0o644)
+    (tmp_path / "ca" / "ca.key").chmod(0o640)
+    result = run()
+    assert len(result["changes"]) == 2
+    assert result["digest"] == first["digest"]
+    assert [mode(tmp_path / p) for p in ("ca/ca.key", "tls/shop.pem")] == [0o600, 0o400]
+
+
+def test_removes_what_is_not_declared(run: Run, tmp_path: Path) -> None:
+    run({"name": "shop", "domains": ["a.test"]}, {"name": "gone", "domains": ["b.test"]})
+    (tmp_path / "tls" / "note.txt").write_text("not a certificate")
+    result = run()
+    assert result["changes"] == ["gone.pem: removed (not declared)"]
+    assert sorted(path.name for path in (tmp_path / "tls").iterdir()) == ["note.txt", "shop.pem"]
+
+
+def test_new_authority_issues_all_again(run: Run, tmp_path: Path) -> None:
+    run()
+    for path in (tmp_path / "ca").iterdir():
+        path.unlink()
+    assert any("not signed by" in change for change in run()["changes"])
+
+
+# --- The authority is never replaced ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", ["ca.key", "ca.crt"])
+def test_broken_authority_is_an_error(run: Run, tmp_path: Path, file: str) -> None:
+    run()
+    path = tmp_path / "ca" / file
+    path.write_text("rubbish")
+    with pytest.raises(module.CertificateError, match="is broken"):
+        run()
+    assert path.read_text() == "rubbish"
+
+
+def test_authority_without_its_key_is_an_error(run: Run, tmp_path: Path) -> None:
+    run()
+    (tmp_path / "ca" / "ca.key").unlink()
+    with pytest.raises(module.CertificateError, match="its key"):
+        run()
+
+
+def test_authority_with_another_key_is_an_error(run: Run, tmp_path: Path) -> None:
+    run()
+    (tmp_path / "ca" / "ca.key").write_text(pem(ec.generate_private_key(ec.SECP256R1())))
+    with pytest.raises(module.CertificateError, match="does not belong to"):
+        run()
+
+
+def test_server_certificate_is_no_authority(run: Run, tmp_path: Path) -> None:
+    run()
+    certificate, key = given()
+    (tmp_path / "ca" / "ca.crt").write_text(certificate)
+    (tmp_path / "ca" / "ca.key").write_text(key)
+    with pytest.raises(module.CertificateError, match="not the certificate of an authority"):
+        run()
+
+
+def test_expired_authority_is_an_error(run: Run) -> None:
+    run()
+    with pytest.raises(module.CertificateError, match="expired"):
+        run(now=NOW + dt.timedelta(days=3651))
+
+
+def test_nothing_outlives_the_authority_and_that_is_no_reason_to_renew_forever(run: Run, tmp_path: Path) -> None:
+    run(authority_days=397)
+    late = NOW + dt.timedelta(days=380)
+    assert not run(now=late, authority_days=397)["changed"]
+    run({"name": "shop", "domains": ["new.test"]}, now=late)
+    assert leaf(tmp_path).not_valid_after_utc == NOW + dt.timedelta(days=397)
+    result = run({"name": "shop", "domains": ["new.test"]}, now=late)
+    assert not result["changed"]
+    assert "expires in 17 days" in result["warnings"][0]
+
+
+def test_crash_between_key_and_certificate_of_the_authority(run: Run, tmp_path: Path) -> None:
+    run()
+    key = (tmp_path / "ca" / "ca.key").read_text()
+    (tmp_path / "ca" / "ca.crt").unlink()
+    run()
+    assert (tmp_path / "ca" / "ca.key").read_text() == key
+    assert not run()["changed"]
+
+
+def test_crash_while_writing_leaves_nothing_behind(run: Run, tmp_path: Path) -> None:
+    run()
+    leftover = tmp_path / "tls" / ".new-abc"
+    leftover.write_text("half")
+    assert run()["changes"] == [".new-abc: removed (left behind by a run that was cut off)"]
+    assert not leftover.exists()
+
+
+def test_failing_write_keeps_the_old_file(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run()
+    before = (tmp_path / "tls" / "shop.pem").read_bytes()
+
+    def full(_handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        run({"name": "shop", "domains": ["b.test"]})
+    assert [path.name for path in (tmp_path / "tls").iterdir()] == ["shop.pem"]
+    assert (tmp_path / "tls" / "shop.pem").read_bytes() == before
+
+
+# --- Check mode ------------------------------------------------------------------------------------------------------
+
+
+def test_check_on_a_bare_target_writes_nothing(run: Run, tmp_path: Path) -> None:
+    result = run(check=True)
+    assert result["changed"]
+    assert result["digest"] == "unissued"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_predicts_exactly_the_changes(run: Run) -> None:
+    run()
+    assert not run(check=True)["changed"]
+    new = {"name": "shop", "domains": ["b.test"]}
+    predicted = run(new, check=True)
+    assert predicted["digest"] == "unissued"
+    assert predicted["changes"] == run(new)["changes"]
+
+
+# --- The operator's own ----------------------------------------------------------------------------------------------
+
+
+def test_given_pair_is_written_as_it_is(run: Run, tmp_path: Path) -> None:
+    authority_key = ec.generate_private_key(ec.SECP256R1())
+    root, _ = given(authority_key, names=(), subject="authority")
+    certificate, key = given(issuer=("authority", authority_key))
+    entry = {"name": "shop", "domains": ["a.test"], "certificate": certificate + root, "key": key}
+    first = run(entry)
+    text = (tmp_path / "tls" / "shop.pem").read_text()
+    assert key.strip() in text
+    assert pairs.certificate_blocks(text) == [certificate.strip(), root.strip()]
+    assert mode(tmp_path / "tls" / "shop.pem") == 0o400
+    assert first["certificates"]["shop"]["source"] == "operator"
+    assert not run(entry)["changed"]
+    assert "issued for a.test (not signed by" in run()["changes"][0]
+
+
+def test_another_chain_is_another_digest(run: Run) -> None:
+    authority_key = ec.generate_private_key(ec.SECP256R1())
+    certificate, key = given(issuer=("authority", authority_key))
+    roots = [given(authority_key, names=(), subject="authority")[0] for _ in range(2)]
+    digests = {
+        run({"name": "shop", "domains": ["a.test"], "certificate": certificate + root, "key": key})["digest"]
+        for root in roots
+    }
+    assert len(digests) == 2
+
+
+def test_result_never_holds_a_key(run: Run, tmp_path: Path) -> None:
+    certificate, key = given()
+    result = run(
+        {"name": "given", "domains": ["a.test"], "certificate": certificate, "key": key},
+        {"name": "made", "domains": ["b.test"]},
+    )
+    made = pairs.key_blocks((tmp_path / "tls" / "made.pem").read_text())[0]
+    for secret in (key, made, (tmp_path / "ca" / "ca.key").read_text()):
+        assert secret.splitlines()[1] not in repr(result)
+    assert "PRIVATE" not in repr(result)
+
+
+def test_unusable_pair_stops_before_anything_of_it_is_written(run: Run, tmp_path: Path) -> None:
+    certificate, _ = given()
+    _, key = given()
+    with pytest.raises(module.CertificateError, match="shop: the key does not belong to the certificate"):
+        run({"name": "shop", "domains": ["a.test"], "certificate": certificate, "key": key})
+    assert not (tmp_path / "tls" / "shop.pem").exists()
+
+
+# --- Parameters ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"name": "../x", "domains": ["a.test"]}, "no name for a file"),
+        ({"name": "", "domains": ["a.test"]}, "no name for a file"),
+        ({"name": "x\n", "domains": ["a.test"]}, "no name for a file"),
+        ({"name": "x", "domains": []}, "domains is empty"),
+        ({"name": "x", "domains": ["a b"]}, "neither a host name"),
+        ({"name": "x", "domains": ["a.test\n"]}, "neither a host name"),
+        ({"name": "x", "domains": ["büro.test"]}, "neither a host name"),
+        ({"name": "x", "domains": ["a.test"], "certificate": "c"}, "given together"),
+    ],
+)
+def test_refuses_nonsense(run: Run, entry: dict[str, Any], message: str) -> None:
+    with pytest.raises(module.CertificateError, match=message):
+        run(entry)
+
+
+def test_refuses_a_name_twice(run: Run) -> None:
+    with pytest.raises(module.CertificateError, match="declared twice: shop"):
+        run(*[{"name": "shop", "domains": ["a.test"]}] * 2)
+
+
+def test_refuses_to_renew_always(run: Run) -> None:
+    with pytest.raises(module.CertificateError, match="renew_days"):
+        run(renew_days=397)
+
+
+# --- What is wrong with a pair ---------------------------------------------------------------------------------------
+
+
+def problems(certificate: str, key: str, *names: str) -> str:
+    return "; ".join(pairs.pair_problems(certificate, key, names or ("a.test",), NOW))
+
+
+def test_usable_pairs_have_no_problems() -> None:
+    assert problems(*given()) == ""
+    assert problems(*given(rsa.generate_private_key(65537, 2048))) == ""
+    assert problems(*given(names=("*.a.test", "192.0.2.7")), "x.a.test", "X.A.test", "192.0.2.7") == ""
+
+
+@pytest.mark.parametrize(
+    ("pair", "names", "message"),
+    [
+        (lambda: given(days=0.5), (), "expired on 2031-05-05 19:08 UTC"),
+        (lambda: given(start=NOW + dt.timedelta(days=1)), (), "not valid before 2031-05-07"),
+        (given, ("b.test",), "not valid for b.test (it is valid for a.test)"),
+        (lambda: given(names=("*.a.test",)), ("a.test",), "not valid for a.test"),
+        (lambda: given(names=("*.a.test",)), ("x.y.a.test",), "not valid for x.y.a.test"),
+        (lambda: given(names=()), (), "valid for no name at all"),
+        (lambda: given(rsa.generate_private_key(65537, 1024)), (), "1024 bits"),  # noqa: S505 - a weak key is the material
+        (lambda: given(ec.generate_private_key(ec.SECP224R1())), (), "weaker than 256 bits"),
+        (lambda: given(ed25519.Ed25519PrivateKey.generate()), (), "Ed25519"),
+        (lambda: ("", given()[1]), (), "certificate file holds no PEM certificate"),
+        (lambda: (given()[0], ""), (), "key file holds 0 PEM private keys"),
+        (lambda: (given()[0], given()[1] * 2), (), "key file holds 2 PEM private keys"),
+        (lambda: (given()[0].replace("MII", "AAA"), given()[1]), (), "certificate that cannot be parsed"),
+        (lambda: (given()[0], given()[1].replace("MI", "AA")), (), "private key that cannot be parsed"),
+        (lambda: (given()[0], given()[1]), (), "does not belong"),
+    ],
+)
+def test_problems_are_named(pair: Callable[[], tuple[str, str]], names: tuple[str, ...], message: str) -> None:
+    found = problems(*pair(), *names)
+    assert message in found
+
+
+def test_passphrase_is_named() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate, _ = given(key)
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8)
+    protected = key.private_bytes(*form, serialization.BestAvailableEncryption(b"sesame")).decode()
+    assert "passphrase" in problems(certificate, protected)
+
+
+def test_order_of_the_chain_is_checked() -> None:
+    authority_key = ec.generate_private_key(ec.SECP256R1())
+    root, _ = given(authority_key, names=(), subject="authority")
+    certificate, key = given(issuer=("authority", authority_key))
+    assert problems(certificate + root, key) == ""
+    assert "must come first" in problems(root + certificate, key)
+    stranger, _ = given(names=(), subject="stranger")
+    assert "out of order" in problems(certificate + stranger, key)
+
+
+def test_filter_says_the_same() -> None:
+    certificate, key = given(start=dt.datetime.now(dt.UTC) - dt.timedelta(days=1))
+    usable = tls.FilterModule().filters()["tls_pair_problems"]
+    assert usable(certificate, key, ["a.test"]) == []
+    assert usable(certificate, given()[1], ["a.test"]) == ["the key does not belong to the certificate"]
+
+
+@pytest.mark.parametrize("arguments", [(1, "k", []), ("c", None, []), ("c", "k", "a.test"), ("c", "k", [1])])
+def test_filter_refuses_other_types(arguments: tuple[Any, Any, Any]) -> None:
+    with pytest.raises(AnsibleFilterError):
+        tls.tls_pair_problems(*arguments)
