@@ -43,7 +43,8 @@ class CallbackModule(DefaultCallback):
         """Say that the step is still waited for, in place of the default's "FAILED - RETRYING"."""
         elapsed = time.monotonic() - self._task_started
         self._display.display(
-            f"waiting: [{result.host.get_name()}] {result.task.get_name()} ({elapsed:.0f} s)", color=constants.COLOR_VERBOSE
+            f"waiting: [{result.host.get_name()}] {result.task.get_name()} ({elapsed:.0f} s)",
+            color=constants.COLOR_VERBOSE,
         )
 
     def v2_runner_on_ok(self, result: Any) -> None:

@@ -86,7 +86,7 @@ def superseded_images(
     old: dict[str, list[tuple[int, str]]] = {}
     for image in listing:
         labels = image.get("Labels") or {}
-        service = labels.get("pressdock.service")
+        service = str(labels.get("pressdock.service"))
         if labels.get("pressdock.stack") != stack or service not in images:
             continue
         if current.isdisjoint(image.get("RepoTags") or []):
@@ -168,7 +168,9 @@ def host_directories(volumes: Iterable[Mapping[str, str]], users: Mapping[str, i
     ]
 
 
-def secret_trees(services: Iterable[Mapping[str, Any]], data_dir: str, users: Mapping[str, int]) -> list[dict[str, Any]]:
+def secret_trees(
+    services: Iterable[Mapping[str, Any]], data_dir: str, users: Mapping[str, int]
+) -> list[dict[str, Any]]:
     """Turn the containers' secrets into trees for `host_files`: readable by the service's user alone."""
     return [
         {

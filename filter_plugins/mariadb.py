@@ -59,7 +59,7 @@ def socket_only(authentication: Mapping[str, Any]) -> bool:
     that no password has.
     """
     methods = [
-        entry if entry else {k: v for k, v in authentication.items() if k != "auth_or"}
+        entry or {k: v for k, v in authentication.items() if k != "auth_or"}
         for entry in authentication.get("auth_or", [{}])
     ]
     return any(m.get("plugin") == "unix_socket" for m in methods) and all(
@@ -114,9 +114,7 @@ def mariadb_differences(
 
 def _database(state: State, database: str, differ: Any) -> None:
     if database not in state.databases:
-        differ(
-            f"database {database}: created", f"CREATE DATABASE {identifier(database)} CHARACTER SET {CHARACTER_SET}"
-        )
+        differ(f"database {database}: created", f"CREATE DATABASE {identifier(database)} CHARACTER SET {CHARACTER_SET}")
     elif state.databases[database] != CHARACTER_SET:
         differ(
             f"database {database}: character set {state.databases[database]}",
@@ -159,7 +157,9 @@ def _account(state: State, user: str, password_hash: str, privileges: set[str], 
     surplus = sorted(privilege for _, privilege, _ in actual - wanted)
     missing = sorted(privilege for _, privilege, _ in wanted - actual)
     if surplus:
-        differ(f"account {account}: {', '.join(surplus)} revoked", f"REVOKE {', '.join(surplus)} ON {target} FROM {name}")
+        differ(
+            f"account {account}: {', '.join(surplus)} revoked", f"REVOKE {', '.join(surplus)} ON {target} FROM {name}"
+        )
     if missing:
         differ(f"account {account}: {', '.join(missing)} granted", f"GRANT {', '.join(missing)} ON {target} TO {name}")
 

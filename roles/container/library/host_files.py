@@ -10,7 +10,8 @@ module: host_files
 short_description: Reconcile many directories and small files in one run
 description:
   - Brings directories, and trees of small files whose whole content is declared, into the declared state.
-  - A tree is exact. Files and folders below it that are not declared are removed, wrong modes, owners and contents are repaired.
+  - A tree is exact. Files and folders below it that are not declared are removed; wrong modes, owners and contents
+    are repaired.
   - Exists because a service needs a dozen such files and every module run costs more than half a second.
 options:
   directories:

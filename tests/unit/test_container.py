@@ -1,0 +1,220 @@
+"""The container role's filters: what is declared against what the engine lists."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+
+from filter_plugins import container
+
+
+def image(service: str, digest: str, *, created: int = 1, stack: str = "shop", tag: str | None = "") -> dict[str, Any]:
+    """Return one entry of docker_host_info's image list."""
+    return {
+        "Id": f"sha256:{service}-{digest}",
+        "Created": created,
+        "RepoTags": None if tag is None else [tag or f"{stack}/{service}:{digest}"],
+        "Labels": {"pressdock.stack": stack, "pressdock.service": service, "pressdock.digest": digest},
+    }
+
+
+def declared(service: str, digest: str, dockerfile: str = "FROM scratch") -> dict[str, Any]:
+    """Return one entry of container_images."""
+    return {"reference": f"shop/{service}:{digest}", "digest": digest, "context": {"Dockerfile": dockerfile}}
+
+
+def service(*containers: dict[str, Any]) -> dict[str, Any]:
+    """Return a service with these containers."""
+    return {"name": "toy", "containers": list(containers)}
+
+
+class TestContextDigest:
+    def test_is_sixteen_hexadecimal_digits_and_does_not_depend_on_order(self) -> None:
+        digest = container.context_digest({"a": "1", "b": "2"}, "epoch")
+        assert digest == container.context_digest({"b": "2", "a": "1"}, "epoch")
+        assert len(digest) == 16
+        assert int(digest, 16) >= 0
+
+    @pytest.mark.parametrize(
+        "other",
+        [({"a": "1", "b": "3"}, "x"), ({"a": "1"}, "x"), ({"a": "1", "c": "2"}, "x"), ({"a": "1", "b": "2"}, "y")],
+    )
+    def test_changes_with_content_name_and_epoch(self, other: tuple[dict[str, str], str]) -> None:
+        assert container.context_digest({"a": "1", "b": "2"}, "x") != container.context_digest(*other)
+
+    def test_does_not_confuse_where_one_file_ends(self) -> None:
+        assert container.context_digest({"a": "1b2"}) != container.context_digest({"a": "1", "b": "2"})
+
+
+class TestMissingImages:
+    images = {"web": declared("web", "aaaa"), "db": declared("db", "bbbb")}
+
+    def test_names_what_has_no_tag(self) -> None:
+        assert container.missing_images(self.images, [image("web", "aaaa"), image("web", "cccc", tag=None)]) == ["db"]
+
+    def test_does_not_trust_a_tag_that_was_moved(self) -> None:
+        moved = image("web", "eeee", tag="shop/web:aaaa")
+        assert container.missing_images(self.images, [moved, image("db", "bbbb")]) == ["web"]
+
+    def test_is_empty_when_all_are_there(self) -> None:
+        assert container.missing_images(self.images, [image("web", "aaaa"), image("db", "bbbb")]) == []
+
+
+class TestBuildWaves:
+    images = {
+        "base": declared("base", "01"),
+        "db": declared("db", "02", "FROM shop/base:01"),
+        "app": declared("app", "03", "FROM shop/base:01"),
+        "web": declared("web", "04", "FROM shop/base:01\nCOPY --from=shop/app:03 / /"),
+    }
+
+    def test_builds_in_parallel_what_does_not_wait(self) -> None:
+        assert container.build_waves(self.images, self.images) == [["base"], ["app", "db"], ["web"]]
+
+    def test_does_not_wait_for_what_exists(self) -> None:
+        assert container.build_waves(["web", "db"], self.images) == [["db", "web"]]
+        assert container.build_waves([], self.images) == []
+
+    def test_refuses_a_circle(self) -> None:
+        images = {"a": declared("a", "1", "FROM shop/b:2"), "b": declared("b", "2", "FROM shop/a:1")}
+        with pytest.raises(AnsibleFilterError, match="a, b start from each other"):
+            container.build_waves(images, images)
+
+
+class TestSupersededImages:
+    listing = [
+        image("web", "a1", created=1),
+        image("web", "a2", created=2),
+        image("web", "a3", created=3),
+        image("web", "a4", created=4),
+        image("db", "b1", created=1),
+        image("web", "a1", created=1, stack="other"),
+        {"Id": "sha256:foreign", "Created": 9, "RepoTags": ["debian:13"], "Labels": None},
+    ]
+
+    def test_keeps_the_newest_and_what_is_in_use(self) -> None:
+        current = {"web": declared("web", "a2")}
+        assert container.superseded_images(self.listing, "shop", current, 1) == ["sha256:web-a3", "sha256:web-a1"]
+        assert container.superseded_images(self.listing, "shop", current, 3) == []
+
+    def test_leaves_services_alone_that_the_run_did_not_prepare(self) -> None:
+        assert container.superseded_images(self.listing, "shop", {"web": declared("web", "a4")}, 0) == [
+            "sha256:web-a3",
+            "sha256:web-a2",
+            "sha256:web-a1",
+        ]
+
+
+class TestNetworks:
+    @staticmethod
+    def listed(**changes: Any) -> dict[str, Any]:
+        return {
+            "Name": "shop-web",
+            "Driver": "bridge",
+            "Internal": True,
+            "Labels": {"pressdock.stack": "shop"},
+            **changes,
+        }
+
+    def test_collects_each_name_once(self) -> None:
+        services = [service({"networks": ["web", "edge"]}), service({"networks": ["web"]}, {})]
+        assert container.container_networks(services) == ["edge", "web"]
+
+    def test_finds_nothing_to_do(self) -> None:
+        assert container.network_changes(["web"], [self.listed()], "shop", ["edge"]) == []
+
+    @pytest.mark.parametrize("change", [{"Name": "x"}, {"Driver": "macvlan"}, {"Internal": False}, {"Labels": None}])
+    def test_sees_each_difference(self, change: dict[str, Any]) -> None:
+        wanted = [{"name": "shop-web", "internal": True}]
+        assert container.network_changes(["web"], [self.listed(**change)], "shop", ["edge"]) == wanted
+
+    def test_external_networks_are_not_internal(self) -> None:
+        assert container.network_changes(["edge"], [], "shop", ["edge"]) == [{"name": "shop-edge", "internal": False}]
+
+
+class TestVolumes:
+    toy = {"name": "toy", "user": "redis", "volumes": [{"name": "data", "path": "/data"}]}
+
+    def test_place_and_owner_have_defaults(self) -> None:
+        assert container.container_volumes([service(self.toy)], "shop", "/data/shop") == [
+            {"name": "shop-data", "directory": "/data/shop/volumes/data", "owner": "redis"}
+        ]
+
+    def test_parents_come_first(self) -> None:
+        inner = {"name": "inner", "path": "/x", "location": "sites/blog/content"}
+        outer = {"name": "outer", "path": "/y", "location": "sites"}
+        volumes = container.container_volumes([service({**self.toy, "volumes": [inner, outer]})], "shop", "/d")
+        assert [volume["name"] for volume in volumes] == ["shop-outer", "shop-inner"]
+
+    def test_refuses_two_declarations_of_one_volume(self) -> None:
+        other = {**self.toy, "user": "nginx"}
+        with pytest.raises(AnsibleFilterError, match="volume data"):
+            container.container_volumes([service(self.toy, other)], "shop", "/d")
+
+    def test_compares_with_the_engine(self) -> None:
+        volumes = container.container_volumes([service(self.toy)], "shop", "/d")
+        right = {"Name": "shop-data", "Options": {"device": "/d/volumes/data"}}
+        assert container.volume_changes(volumes, [right]) == []
+        assert container.volume_changes(volumes, [])[0]["exists"] is False
+        assert container.volume_changes(volumes, [{"Name": "shop-data", "Options": None}])[0]["exists"] is True
+
+    def test_directories_belong_to_the_owner(self) -> None:
+        volumes = container.container_volumes([service(self.toy)], "shop", "/d")
+        assert container.host_directories(volumes, {"redis": 611}) == [
+            {"path": "/d/volumes/data", "owner": 611, "group": 611, "mode": "0755"}
+        ]
+
+
+class TestContainers:
+    toy = {"name": "toy", "user": "redis", "secrets": {"token": "canary-7731"}, "networks": ["web"]}
+
+    def test_sealing_leaves_no_secret(self) -> None:
+        sealed = container.sealed_containers([self.toy, {"name": "plain"}], ["digest-1", "digest-2"])
+        assert "canary-7731" not in repr(sealed)
+        assert [entry["secrets_digest"] for entry in sealed] == ["digest-1", ""]
+
+    def test_secrets_are_files_of_the_user_alone(self) -> None:
+        (tree,) = container.secret_trees([service(self.toy, {"name": "plain"})], "/d", {"redis": 611})
+        assert (tree["path"], tree["mode"], tree["file_mode"]) == ("/d/secrets/toy", "0500", "0400")
+        assert (tree["owner"], tree["group"]) == (611, 611)
+        assert tree["files"] == {"token": "canary-7731"}
+
+    def test_mounts(self) -> None:
+        volumes = [{"name": "data", "path": "/data"}, {"name": "sites", "path": "/srv", "read_only": True}]
+        (sealed,) = container.sealed_containers([{**self.toy, "volumes": volumes}], ["x"])
+        assert container.container_mounts(sealed, "shop", "/d") == [
+            "shop-data:/data:rw",
+            "shop-sites:/srv:ro",
+            "/d/secrets/toy:/run/secrets:ro",
+        ]
+
+    def test_tmpfs_cannot_run_programs(self) -> None:
+        (mount,) = container.container_tmpfs({**self.toy, "tmpfs": {"/run": "size=3m"}}, {"redis": 611})
+        assert mount == "/run:uid=611,gid=611,mode=0700,noexec,nosuid,nodev,size=3m"
+
+    def test_short_name_is_the_alias(self) -> None:
+        assert container.container_attachments(self.toy, "shop") == [{"name": "shop-web", "aliases": ["toy"]}]
+
+    @pytest.mark.parametrize(
+        ("state", "unhealthy"),
+        [
+            ({"Health": {"Status": "healthy"}}, []),
+            ({"Health": {"Status": "starting"}}, ["shop-toy"]),
+            ({"Health": None}, ["shop-toy"]),
+            (None, ["shop-toy"]),
+        ],
+    )
+    def test_only_healthy_is_healthy(self, state: dict[str, Any] | None, unhealthy: list[str]) -> None:
+        results: list[dict[str, Any]] = [{"container": {"Name": "/shop-toy", "State": state}}, {"changed": True}]
+        assert container.unhealthy_containers(results) == unhealthy
+
+    def test_belonging_to_a_stack(self) -> None:
+        listing: list[dict[str, Any]] = [
+            {"Names": ["/shop-a"], "Labels": {"pressdock.stack": "shop"}},
+            {"Name": "shop-b", "Labels": {"pressdock.stack": "shop"}},
+            {"Names": ["/shop-like"], "Labels": {"pressdock.stack": "shop2"}},
+            {"Names": ["/other"], "Labels": None},
+        ]
+        assert container.belonging_to(listing, "shop") == ["shop-a", "shop-b"]

@@ -1,0 +1,115 @@
+"""The module that keeps directories and small files: every drift seen, repaired once, and predicted in a check run."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+def load() -> ModuleType:
+    """Import the module from its role."""
+    path = Path(__file__).parents[2] / "roles/container/library/host_files.py"
+    spec = importlib.util.spec_from_file_location("host_files", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+host_files = load()
+UID, GID = os.getuid(), os.getgid()
+FILES = {"users.acl": "user default off\n", "deep/er/token": "käse"}
+
+
+def run(path: Path, *, check: bool = False, files: dict[str, str] | None = None) -> list[str]:
+    """Reconcile one tree and return what differed, with paths relative to it."""
+    reconciler = host_files.Reconciler(check=check)
+    reconciler.tree(path, UID, GID, 0o750, 0o440, FILES if files is None else files)
+    return [change.replace(f"{path}", "T") for change in reconciler.changes]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Return a converged tree."""
+    path = tmp_path / "parent" / "tree"
+    run(path)
+    assert run(path) == []
+    return path
+
+
+def test_creates_everything_with_its_mode(tree: Path) -> None:
+    assert (tree / "deep/er/token").read_text() == "käse"
+    assert (tree / "users.acl").stat().st_mode & 0o7777 == 0o440
+    assert tree.stat().st_mode & 0o7777 == 0o750
+
+
+def test_leaves_no_temporary_file(tree: Path) -> None:
+    assert sorted(str(p.relative_to(tree)) for p in tree.rglob("*") if p.is_file()) == ["deep/er/token", "users.acl"]
+
+
+DRIFTS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "content": (
+        lambda t: ((t / "users.acl").chmod(0o640), (t / "users.acl").write_text("x"), (t / "users.acl").chmod(0o440)),
+        "T/users.acl: content",
+    ),
+    "mode of a file": (lambda t: (t / "users.acl").chmod(0o644), "T/users.acl: mode"),
+    "mode of the tree": (lambda t: t.chmod(0o755), "T: mode"),
+    "missing file": (lambda t: (t / "users.acl").unlink(), "T/users.acl: created"),
+    "surplus file": (lambda t: (t / "extra").write_text("x"), "T/extra: removed"),
+    "surplus folder": (lambda t: (t / "deep/extra").mkdir(), "T/deep/extra: removed"),
+    "symbolic link": (
+        lambda t: (
+            (t / "users.acl").rename(t.parent / "elsewhere"),
+            (t / "users.acl").symlink_to(t.parent / "elsewhere"),
+        ),
+        "T/users.acl: replaced what was no regular file",
+    ),
+}
+
+
+@pytest.mark.parametrize("drift", DRIFTS)
+def test_each_drift_is_predicted_then_repaired_once(tree: Path, drift: str) -> None:
+    disturb, change = DRIFTS[drift]
+    disturb(tree)
+    assert run(tree, check=True) == [change]
+    assert run(tree, check=True) == [change], "a check run must change nothing"
+    assert run(tree) == [change]
+    assert run(tree) == []
+
+
+def test_a_link_is_not_followed_when_it_is_replaced(tree: Path) -> None:
+    target = tree.parent / "precious"
+    target.write_text("precious")
+    (tree / "users.acl").unlink()
+    (tree / "users.acl").symlink_to(target)
+    run(tree)
+    assert target.read_text() == "precious"
+
+
+def test_no_longer_declared_files_go(tree: Path) -> None:
+    assert run(tree, files={"users.acl": FILES["users.acl"]}) == ["T/deep: removed"]
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../up", "a/../../b"])
+def test_refuses_names_outside(tmp_path: Path, name: str) -> None:
+    with pytest.raises(OSError, match="not a name below"):
+        run(tmp_path / "tree", files={name: "x"})
+
+
+def test_refuses_a_file_in_place_of_a_directory(tmp_path: Path) -> None:
+    (tmp_path / "tree").write_text("x")
+    with pytest.raises(OSError, match="not a directory"):
+        run(tmp_path / "tree")
+
+
+def test_check_run_on_a_bare_machine_creates_nothing(tmp_path: Path) -> None:
+    changes = run(tmp_path / "a" / "tree", check=True)
+    assert "T: created" in changes
+    assert "T/users.acl: created" in changes
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,159 @@
+"""The comparison of MariaDB's accounts with the declared ones."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+
+from filter_plugins.mariadb import mariadb_differences
+
+HASH = "*0123456789ABCDEF0123456789ABCDEF01234567"
+PRIVILEGES = ["INSERT", "SELECT"]
+SYSTEM = ["root@localhost", "mysql@localhost", "mariadb.sys@localhost"]
+SOCKET = {
+    "plugin": "mysql_native_password",
+    "authentication_string": "invalid",
+    "auth_or": [{}, {"plugin": "unix_socket"}],
+}
+
+
+def account(user: str, host: str, authentication: dict[str, Any], *, is_role: bool = False) -> dict[str, Any]:
+    """One account of state.sql's answer."""
+    return {
+        "kind": "account",
+        "account": f"{user}@{host}",
+        "user": user,
+        "host": host,
+        "is_role": is_role,
+        "authentication": authentication,
+    }
+
+
+def native(authentication_string: str, **further: Any) -> dict[str, Any]:
+    """Return the authentication of an account with a password hash."""
+    return {"plugin": "mysql_native_password", "authentication_string": authentication_string, **further}
+
+
+def privilege(name: str, database: str = r"wordpress\_shop", grantable: str = "NO") -> dict[str, Any]:
+    """One privilege of the site's user in state.sql's answer."""
+    return {
+        "kind": "database_privilege",
+        "grantee": "'wordpress_shop'@'%'",
+        "database": database,
+        "privilege": name,
+        "grantable": grantable,
+    }
+
+
+DATABASE = {"kind": "database", "name": "wordpress_shop", "character_set": "utf8mb4"}
+USER = account("wordpress_shop", "%", native(HASH))
+ROOT = account("root", "localhost", SOCKET)
+CONVERGED = [ROOT, account("mysql", "localhost", SOCKET), USER, DATABASE, *map(privilege, PRIVILEGES)]
+
+
+def differences(rows: list[dict[str, Any]], foreign: list[str] | None = None) -> dict[str, list[str]]:
+    """Compare *rows* with one declared database."""
+    answer = "\n".join(json.dumps(row) for row in rows) + "\n"
+    return mariadb_differences(answer, {"wordpress_shop": HASH}, PRIVILEGES, SYSTEM, foreign or [])
+
+
+def without(*rows: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the converged state without *rows*."""
+    return [row for row in CONVERGED if row not in rows]
+
+
+def test_nothing_differs() -> None:
+    assert differences(CONVERGED) == {"statements": [], "changes": []}
+
+
+def test_a_bare_server_gets_database_account_and_privileges() -> None:
+    assert differences([ROOT])["statements"] == [
+        "CREATE DATABASE `wordpress_shop` CHARACTER SET utf8mb4;",
+        f"CREATE USER 'wordpress_shop'@'%' IDENTIFIED VIA mysql_native_password USING '{HASH}';",
+        r"GRANT INSERT, SELECT ON `wordpress\_shop`.* TO 'wordpress_shop'@'%';",
+    ]
+
+
+CASES: list[tuple[list[dict[str, Any]], list[str]]] = [
+    (
+        [*without(DATABASE), {**DATABASE, "character_set": "latin1"}],
+        ["ALTER DATABASE `wordpress_shop` CHARACTER SET utf8mb4;"],
+    ),
+    (
+        [
+            *without(USER),
+            account("wordpress_shop", "%", native("*00")),
+        ],
+        [f"ALTER USER 'wordpress_shop'@'%' IDENTIFIED VIA mysql_native_password USING '{HASH}';"],
+    ),
+    (
+        [
+            *without(USER),
+            account("wordpress_shop", "%", native(HASH, auth_or=[{}, {"plugin": "unix_socket"}])),
+        ],
+        [f"ALTER USER 'wordpress_shop'@'%' IDENTIFIED VIA mysql_native_password USING '{HASH}';"],
+    ),
+    (
+        [*without(USER), account("wordpress_shop", "%", native(HASH, account_locked=True))],
+        ["ALTER USER 'wordpress_shop'@'%' ACCOUNT UNLOCK;"],
+    ),
+    (
+        without(privilege("INSERT")),
+        [r"GRANT INSERT ON `wordpress\_shop`.* TO 'wordpress_shop'@'%';"],
+    ),
+    (
+        [*CONVERGED, privilege("DROP"), privilege("ALTER")],
+        [r"REVOKE ALTER, DROP ON `wordpress\_shop`.* FROM 'wordpress_shop'@'%';"],
+    ),
+    *[
+        (
+            [*CONVERGED, surplus],
+            [
+                "REVOKE ALL PRIVILEGES, GRANT OPTION FROM 'wordpress_shop'@'%';",
+                r"GRANT INSERT, SELECT ON `wordpress\_shop`.* TO 'wordpress_shop'@'%';",
+            ],
+        )
+        for surplus in (
+            privilege("SELECT", database="mysql"),
+            privilege("SELECT", grantable="YES"),
+            {"kind": "global", "grantee": "'wordpress_shop'@'%'", "privilege": "FILE", "grantable": "NO"},
+            {"kind": "narrow", "grantee": "'wordpress_shop'@'%'"},
+        )
+    ],
+    ([*CONVERGED, account("", "localhost", {})], ["DROP USER ''@'localhost';"]),
+    ([*CONVERGED, account("root", "%", {})], ["DROP USER 'root'@'%';"]),
+    ([*CONVERGED, account("it's", "h", {})], ["DROP USER 'it''s'@'h';"]),
+    ([*CONVERGED, account("group", "", {}, is_role=True)], ["DROP ROLE `group`;"]),
+    (
+        [
+            *without(ROOT),
+            account("root", "localhost", native("*AB")),
+        ],
+        ["ALTER USER 'root'@'localhost' IDENTIFIED VIA unix_socket;"],
+    ),
+    (
+        [*without(ROOT), account("root", "localhost", {**SOCKET, "authentication_string": ""})],
+        ["ALTER USER 'root'@'localhost' IDENTIFIED VIA unix_socket;"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("rows", "statements"), CASES)
+def test_each_drift_has_its_remedy(rows: list[dict[str, Any]], statements: list[str]) -> None:
+    result = differences(rows)
+    assert result["statements"] == statements
+    assert len(result["changes"]) == 1
+    assert HASH not in "".join(result["changes"])
+
+
+def test_foreign_accounts_are_left_alone() -> None:
+    assert differences([*CONVERGED, account("report", "10.0.0.%", {})], ["report@10.0.0.%"])["changes"] == []
+
+
+@pytest.mark.parametrize("answer", ["ERROR 1045", '{"kind": "account"}', "[1]"])
+def test_an_unreadable_answer_is_an_error(answer: str) -> None:
+    with pytest.raises(AnsibleFilterError, match="cannot be read"):
+        mariadb_differences(answer, {}, PRIVILEGES, SYSTEM)
