@@ -53,23 +53,27 @@ def test_leaves_no_temporary_file(tree: Path) -> None:
     assert sorted(str(p.relative_to(tree)) for p in tree.rglob("*") if p.is_file()) == ["deep/er/token", "users.acl"]
 
 
+def overwrite(path: Path) -> None:
+    """Write another content and keep the mode."""
+    path.chmod(0o640)
+    path.write_text("x")
+    path.chmod(0o440)
+
+
+def link_elsewhere(path: Path) -> None:
+    """Put a symbolic link to the moved file in its place."""
+    moved = path.rename(path.parents[1] / "elsewhere")
+    path.symlink_to(moved)
+
+
 DRIFTS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "content": (
-        lambda t: ((t / "users.acl").chmod(0o640), (t / "users.acl").write_text("x"), (t / "users.acl").chmod(0o440)),
-        "T/users.acl: content",
-    ),
+    "content": (lambda t: overwrite(t / "users.acl"), "T/users.acl: content"),
     "mode of a file": (lambda t: (t / "users.acl").chmod(0o644), "T/users.acl: mode"),
     "mode of the tree": (lambda t: t.chmod(0o755), "T: mode"),
     "missing file": (lambda t: (t / "users.acl").unlink(), "T/users.acl: created"),
     "surplus file": (lambda t: (t / "extra").write_text("x"), "T/extra: removed"),
     "surplus folder": (lambda t: (t / "deep/extra").mkdir(), "T/deep/extra: removed"),
-    "symbolic link": (
-        lambda t: (
-            (t / "users.acl").rename(t.parent / "elsewhere"),
-            (t / "users.acl").symlink_to(t.parent / "elsewhere"),
-        ),
-        "T/users.acl: replaced what was no regular file",
-    ),
+    "symbolic link": (lambda t: link_elsewhere(t / "users.acl"), "T/users.acl: replaced what was no regular file"),
 }
 
 
