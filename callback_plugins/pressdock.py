@@ -57,7 +57,9 @@ class CallbackModule(DefaultCallback):
     def v2_runner_item_on_ok(self, result: Any) -> None:
         """Remember a changed item of a loop."""
         if result.result.get("changed", False):
-            self._remember(result, f" ({self._get_item_label(result.result)})")
+            # Where secrets are at work, Ansible replaces the label by a remark.
+            hidden = result.result.get("_ansible_no_log", False)
+            self._remember(result, "" if hidden else f" ({self._get_item_label(result.result)})")
         super().v2_runner_item_on_ok(result)
 
     def _remember(self, result: Any, item: str) -> None:
