@@ -98,7 +98,8 @@ final class Declaration
 
     private function validate(): void
     {
-        $this->demand($this->title !== '', 'title', 'must not be empty');
+        $this->demand(trim($this->title) !== '', 'title', 'must not be empty');
+        $this->demand($this->users !== [], 'users', 'must have at least the administrator');
         if (!in_array($this->timezone, timezone_identifiers_list(\DateTimeZone::ALL_WITH_BC), true)) {
             $this->demand(false, 'timezone', "\"$this->timezone\" is not a time zone; write for instance Europe/Berlin");
         }
@@ -143,6 +144,8 @@ final class Declaration
 /** The site's wp-content directory: what WordPress expects in it, and what the image contributes. */
 final class Content
 {
+    /** Remembers, beside the files, which database they belong to. */
+    private const BELONGS_TO = '.pressdock.json';
     private const DIRECTORIES = ['languages', 'mu-plugins', 'plugins', 'themes', 'upgrade', 'uploads'];
 
     public function __construct(private readonly Declaration $declared, private readonly Report $report)
@@ -169,6 +172,33 @@ final class Content
         if ($locale !== 'en_US' && !is_file(CORE . "wp-content/languages/$locale.mo") && !is_file(WP_CONTENT_DIR . "/languages/$locale.mo")) {
             throw new Problem("locale: there are no translations for \"$locale\" in the image or on the site's volume");
         }
+    }
+
+    /** Refuses a new site where the files belong to one in another database: a changed name must not hide it. */
+    public function demandNoOtherSite(string $prefix): void
+    {
+        $file = WP_CONTENT_DIR . '/' . self::BELONGS_TO;
+        $other = is_file($file) ? json_decode((string) file_get_contents($file), true) : null;
+        if (is_array($other) && $other !== $this->site($prefix)) {
+            throw new Problem("the site's files belong to database {$other['database']}, table prefix \"{$other['table_prefix']}\"; declared are "
+                . DB_NAME . ", \"$prefix\": this would start an empty site (to have one, remove $file)");
+        }
+    }
+
+    public function rememberSite(string $prefix): void
+    {
+        $file = WP_CONTENT_DIR . '/' . self::BELONGS_TO;
+        $content = json_encode($this->site($prefix)) . "\n";
+        if (!is_file($file) || file_get_contents($file) !== $content) {
+            file_put_contents("$file.new", $content);
+            rename("$file.new", $file);
+        }
+    }
+
+    /** @return array{database: string, table_prefix: string} */
+    private function site(string $prefix): array
+    {
+        return ['database' => DB_NAME, 'table_prefix' => $prefix];
     }
 
     public function reconcile(): void
@@ -387,7 +417,8 @@ final class Settings
 
     private function option(string $name, mixed $value): void
     {
-        $current = get_option($name, null);
+        // An option that does not exist counts as empty, as it does for most of WordPress.
+        $current = get_option($name, '');
         $wanted = self::stored(sanitize_option($name, $value));
         if (self::stored($current) !== $wanted) {
             $this->report->change("option $name", $current, $wanted, static fn () => update_option($name, $wanted));
@@ -408,10 +439,10 @@ final class Settings
         }
     }
 
-    /** Writes a value as the database keeps it: a scalar as text, what is in a list or a map as it is. */
+    /** Writes a value as the database keeps it: a scalar as text, nothing as empty text, a list or a map as it is. */
     private static function stored(mixed $value): mixed
     {
-        return is_scalar($value) ? (string) $value : $value;
+        return is_array($value) || is_object($value) ? $value : (string) $value;
     }
 }
 
@@ -533,7 +564,7 @@ final class Extensions
         $theme = wp_get_theme($slug);
         $errors = $theme->errors();
         if ($errors !== false) {
-            throw new Problem("theme $slug: " . wp_strip_all_tags($errors->get_error_message()));
+            throw new Problem("theme $slug: " . words($errors->get_error_message()));
         }
         $active = get_option('stylesheet');
         $complete = $active === $slug
@@ -582,7 +613,7 @@ final class Extensions
 function succeed(mixed $result, string $what): mixed
 {
     if (is_wp_error($result)) {
-        throw new Problem("$what: " . wp_strip_all_tags($result->get_error_message()));
+        throw new Problem("$what: " . words($result->get_error_message()));
     }
     return $result;
 }
@@ -624,9 +655,12 @@ function remove_tree(string $path): void
 function install(Declaration $declared, Database $database, string $prefix): void
 {
     $owner = $declared->users[0];
-    // WordPress would ask the network which permalinks work here, and write a mail.
-    $structure = static fn (): string => $declared->permalinks;
-    add_filter('pre_option_permalink_structure', $structure);
+    // WordPress would ask the network which permalinks work here; and its first post has the site's local time.
+    $assumed = ['permalink_structure' => $declared->permalinks, 'timezone_string' => $declared->timezone];
+    $filters = array_map(static fn (string $value): \Closure => static fn (): string => $value, $assumed);
+    foreach ($filters as $name => $filter) {
+        add_filter("pre_option_$name", $filter);
+    }
     load_default_textdomain($declared->locale);
     $GLOBALS['wp_locale'] = new \WP_Locale();
     succeed(wp_install(
@@ -638,7 +672,9 @@ function install(Declaration $declared, Database $database, string $prefix): voi
         as_typed($owner['password']),
         $declared->locale === 'en_US' ? '' : $declared->locale,
     ), 'installation');
-    remove_filter('pre_option_permalink_structure', $structure);
+    foreach ($filters as $name => $filter) {
+        remove_filter("pre_option_$name", $filter);
+    }
 
     $database->publishStaging();
     // From here on this process works with the site that everybody sees.
@@ -692,6 +728,13 @@ function fail(\Throwable $error): never
     exit(1);
 }
 
+/** Returns the text in a piece of HTML. */
+function words(string $html): string
+{
+    $text = strip_tags((string) preg_replace('#<(style|script|head)\b.*?</\1>#is', ' ', $html));
+    return trim((string) preg_replace('/\s+/', ' ', html_entity_decode($text)));
+}
+
 /** Makes every way in which PHP or WordPress can stop early visible. */
 function watch(): void
 {
@@ -705,10 +748,9 @@ function watch(): void
         return true;
     });
     set_exception_handler(fail(...));
-    // WordPress's own last words are an HTML page and status 0.
     register_shutdown_function(static function (): void {
         if (!($GLOBALS['pressdock_finished'] ?? false)) {
-            $output = ob_get_level() ? trim(strip_tags((string) ob_get_clean())) : '';
+            $output = ob_get_level() ? words((string) ob_get_clean()) : '';
             fwrite(STDERR, 'stopped before the end' . ($output === '' ? '' : ": $output") . "\n");
             exit(1);
         }
@@ -722,7 +764,7 @@ function finish(Report $report, bool $installed, string $version): never
         $output .= ob_get_clean();
     }
     if (trim($output) !== '') {
-        fwrite(STDERR, trim(strip_tags($output)) . "\n");
+        fwrite(STDERR, words($output) . "\n");
     }
     $GLOBALS['pressdock_finished'] = true;
     fwrite(STDOUT, json_encode([
@@ -748,6 +790,9 @@ $pressdock_content = new Content($pressdock_declared, $pressdock_report);
 $pressdock_content->demandDeclared();
 $pressdock_database = new Database($pressdock_prefix);
 $pressdock_installing = !$pressdock_database->hasSite();
+if ($pressdock_installing) {
+    $pressdock_content->demandNoOtherSite($pressdock_prefix);
+}
 
 $pressdock_content->reconcile();
 if ($pressdock_installing && $pressdock_declared->check) {
@@ -769,6 +814,16 @@ $_SERVER += [
     'SERVER_PROTOCOL' => 'HTTP/1.1',
 ];
 define('WP_INSTALLING', true);
+if (!$pressdock_installing) {
+    // Load also when the site's address has been deleted: WordPress takes such a site for a damaged one.
+    define('WP_REPAIRING', true);
+}
+// WordPress would write its last words as an HTML page and end with status 0.
+$wp_filter = ['wp_die_handler' => [10 => ['pressdock' => [
+    'function' => static fn (): callable => static fn (mixed $words): never
+        => throw new Problem('WordPress stopped: ' . words(is_wp_error($words) ? $words->get_error_message() : (string) $words)),
+    'accepted_args' => 1,
+]]]];
 require CORE . 'wp-load.php';
 require_once ABSPATH . 'wp-admin/includes/upgrade.php';
 require_once ABSPATH . 'wp-admin/includes/plugin.php';
@@ -803,5 +858,8 @@ if ($pressdock_report->changes && !$pressdock_report->check) {
     if ($pressdock_again->changes) {
         throw new Problem('WordPress did not keep what is declared: ' . implode(', ', array_column($pressdock_again->changes, 'what')));
     }
+}
+if (!$pressdock_report->check) {
+    $pressdock_content->rememberSite($pressdock_prefix);
 }
 finish($pressdock_report, $pressdock_installing, $wp_version);
