@@ -7,11 +7,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
 import testinfra
 
+from tests.support.runs import Runs
 from tests.support.stack import Container, Stack
 
 STACK_KEY: pytest.StashKey[Stack] = pytest.StashKey()
@@ -83,3 +85,20 @@ def container(request: pytest.FixtureRequest) -> Container:
     found: Container | None = request.param
     assert found is not None, "the stack has no container"
     return found
+
+
+@pytest.fixture(scope="session")
+def runs(stack: Stack) -> Runs:
+    """Return what molecule's runs of this scenario reported."""
+    if "MOLECULE_EPHEMERAL_DIRECTORY" not in os.environ:
+        pytest.skip("needs molecule: what its runs reported")
+    return Runs(stack.host)
+
+
+@pytest.fixture(scope="session")
+def secrets(stack: Stack, request: pytest.FixtureRequest) -> dict[str, str]:
+    """Return the stack's secrets, name to value: what its containers read, and the key where it is at hand."""
+    secrets = stack.secrets()
+    if "MOLECULE_EPHEMERAL_DIRECTORY" in os.environ:
+        secrets["the installation key"] = request.getfixturevalue("runs").installation_key()
+    return secrets

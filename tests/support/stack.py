@@ -57,11 +57,11 @@ class Process:
 class Container:
     """One container of a stack. What is read from it is kept until `forget` is called."""
 
-    host: Any
+    host: Any = field(repr=False)
     name: str
     """The engine's name."""
     stack: str
-    _kept: dict[str, Any] = field(default_factory=dict)
+    _kept: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def forget(self) -> None:
         """Ask the engine and the kernel anew from now on."""
@@ -131,8 +131,9 @@ class Container:
         # One shell for all of them: each command on a remote host costs a tenth of a second.
         script = (
             "for p in $(docker top %s -eo pid | tail -n +2); do"
-            ' [ -r /proc/$p/status ] || continue; echo "@process $p $(readlink /proc/$p/exe)";'
-            " tr '\\0' ' ' < /proc/$p/cmdline; echo; cat /proc/$p/status; echo @mounts; cat /proc/$p/mounts; done"
+            ' echo "@process $p $(readlink /proc/$p/exe)";'
+            " { tr '\\0' ' ' < /proc/$p/cmdline; echo; cat /proc/$p/status; echo @mounts; cat /proc/$p/mounts; } 2>&-;"
+            " done; true"
         )
         output = self.host.check_output(script, self.name)
         for block in re.split(r"^@process ", output, flags=re.MULTILINE)[1:]:
@@ -140,7 +141,7 @@ class Container:
             first, command, *lines = head.splitlines()
             pid, _, program = first.partition(" ")
             status = dict(line.split(":", 1) for line in lines if ":" in line)
-            if program:  # a zombie has none
+            if program and mounts:  # not a zombie, and still there at the end
                 yield Process(int(pid), program, command.strip(), {k: v.strip() for k, v in status.items()}, mounts)
 
     def control_group(self, *files: str) -> str:
@@ -203,3 +204,21 @@ class Stack:
             for container in self.containers()
         ]
         return "\n".join(parts)
+
+    def secrets(self) -> dict[str, str]:
+        """Return the secrets that the containers read below /run/secrets, by the place of each.
+
+        A file of one line is a secret; in a longer one (a configuration with secrets in it) every derived secret is:
+        32 or more letters and digits in a row.
+        """
+        found: dict[str, str] = {}
+        for container in self.containers():
+            for mount in container.inspect["Mounts"]:
+                if mount["Destination"] != "/run/secrets":
+                    continue
+                for path in self.host.check_output("find %s -type f", mount["Source"]).splitlines():
+                    place = f"{container.short_name}:{path.removeprefix(mount['Source'])}"
+                    content = self.host.file(path).content_string.strip()
+                    tokens = re.findall("[0-9A-Za-z]{32,}", content) if "\n" in content else [content]
+                    found |= {f"{place}#{number}": token for number, token in enumerate(tokens)}
+        return found

@@ -1,0 +1,198 @@
+"""What the container role promises, tried on a toy service."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+
+import pytest
+
+from tests.contract.checks import has_an_image_named_by_its_content
+from tests.support.runs import Runs
+from tests.support.stack import Container, Stack
+
+START = "Run | Start the containers"
+# Most tests need one container only; the others stay as they are.
+ONE = '{"toy_containers": {"untouched": {}}}'
+
+OPTIONS = {
+    "capabilities", "cap_drop", "command", "cpus", "devices", "dns_servers", "entrypoint", "env", "etc_hosts",
+    "expected_binds", "groups", "healthcheck", "hostname", "init", "labels", "log_driver", "memory", "memory_swap",
+    "pids_limit", "read_only", "restart_policy", "security_opts", "stop_signal", "stop_timeout", "sysctls", "tmpfs",
+    "ulimits", "user",
+}  # fmt: skip
+"""What docker_container calls the options that side_effect.yml has changed."""
+
+
+@pytest.fixture
+def toy(stack: Stack) -> Container:
+    """Return the toy that most tests try things on."""
+    return stack.container("toy-untouched")
+
+
+def greeting(toy: Container) -> str:
+    """Ask the running process what it says."""
+    output = toy.run(
+        "perl",
+        "-MIO::Socket::INET",
+        "-e",
+        'my $s = IO::Socket::INET->new("127.0.0.1:7000") or die $@; print $s "GET / HTTP/1.0\\r\\n\\r\\n";'
+        "print while <$s>",
+    )
+    assert output.rc == 0, output.stderr
+    return str(output.stdout).partition("\r\n\r\n")[2]
+
+
+def extra(**variables: object) -> str:
+    """Write variables for ansible-playbook's command line, with one container only."""
+    return "--extra-vars=" + json.dumps({**json.loads(ONE), **variables})
+
+
+def failure(result: subprocess.CompletedProcess[str]) -> str:
+    """Return the output of a run that had to fail."""
+    assert result.returncode != 0, result.stdout
+    return result.stdout + result.stderr
+
+
+def test_each_option_is_compared(runs: Runs) -> None:
+    """The check run after the drift named every option that was changed by hand, and nothing else changed later."""
+    check = [run for run in runs.all() if run.playbook == "converge.yml"][3]
+    named = next(c["options"] for c in check.changes if (c["task"], c["item"]) == (START, "toy-options"))
+    assert set(named) >= OPTIONS, OPTIONS - set(named)
+
+
+def test_each_removal_is_compared(runs: Runs) -> None:
+    """What was taken away is missed: variables, labels, ports, mounts, tmpfs, aliases."""
+    check = [run for run in runs.all() if run.playbook == "converge.yml"][3]
+    named = next(c["options"] for c in check.changes if (c["task"], c["item"]) == (START, "toy-removals"))
+    assert set(named) >= {"env", "expected_binds", "labels", "published_ports", "tmpfs"}
+
+
+def test_values_reach_the_process(toy: Container) -> None:
+    assert greeting(toy) == "greeting = ahoy\nmood = jolly\n"
+
+
+def test_data_outlives_containers(stack: Stack) -> None:
+    """The volume is on the host below the stack's directory and kept a line of every start."""
+    starts = stack.host.file("/srv/harbour/quayside/volumes/toy/starts").content_string
+    assert starts.count("start") > len(stack.containers())
+
+
+@pytest.mark.destructive
+def test_crash_between_build_and_start_loses_nothing(runs: Runs, toy: Container) -> None:
+    """The next run does what the dead one could not: an event would be lost, a digest is not."""
+    killed = runs.play("converge.yml", extra(toy_greeting="good evening"), PRESSDOCK_DIE_BEFORE=START)
+    assert killed.returncode == -9
+    assert "ahoy" in greeting(toy)
+    run = runs.converge(extra(toy_greeting="good evening"))
+    assert (START, "toy-untouched") in run.changed_items
+    assert "good evening" in greeting(toy)
+
+
+@pytest.mark.destructive
+def test_changed_file_replaces_the_container(runs: Runs, toy: Container) -> None:
+    """A configuration file is part of the image: another text, another image, another container."""
+    before = toy.identifier
+    runs.converge(extra(toy_greeting="good night"))
+    toy.forget()
+    assert toy.identifier != before
+    assert "good night" in greeting(toy)
+
+
+@pytest.mark.destructive
+def test_superseded_images_are_kept_for_a_rollback(runs: Runs, stack: Stack) -> None:
+    """One is kept (stack_images_kept), the others go; what runs stays."""
+    for text in ("one", "two", "three"):
+        runs.converge(extra(toy_greeting=text))
+    used = {json.loads(stack.host.check_output("docker inspect %s", c.name))[0]["Image"] for c in stack.containers()}
+    labelled = "docker images --no-trunc --quiet --filter label=pressdock.service=toy"
+    kept = set(stack.host.check_output(labelled).split())
+    assert used <= kept
+    assert len(kept - used) == 1
+
+
+@pytest.mark.destructive
+def test_failed_build_replaces_nothing(runs: Runs, toy: Container) -> None:
+    before = toy.identifier
+    output = failure(runs.play("converge.yml", extra(toy_build_step="echo the reason is here; false")))
+    assert "the reason is here" in output
+    toy.forget()
+    assert toy.identifier == before
+
+
+@pytest.mark.destructive
+def test_failed_start_says_why(runs: Runs, toy: Container) -> None:
+    """The error carries the container's name and its last log lines, soon."""
+    started = time.monotonic()
+    output = failure(runs.play("converge.yml", extra(toy_mood="foul", container_healthy_timeout=9)))
+    assert time.monotonic() - started < 60
+    assert "quayside-toy-untouched did not become healthy" in output
+    assert "toy: nobody can work in this mood" in output
+    runs.converge(extra())
+    assert "mood = jolly" in greeting(toy)
+
+
+@pytest.mark.destructive
+def test_changed_secret_replaces_the_container(runs: Runs, toy: Container) -> None:
+    """Its label carries a keyed digest, so a container that has read the old one is found."""
+    before = toy.identifier
+    runs.converge(extra(toy_password="a new word of the harbour master"))
+    toy.forget()
+    assert toy.identifier != before
+    assert toy.run("cat", "/run/secrets/password").stdout == "a new word of the harbour master"
+
+
+@pytest.mark.destructive
+@pytest.mark.parametrize(
+    "damage",
+    ["docker image rm --force %s", "docker tag $(docker images --quiet quayside/base_image | head -n 1) %s"],
+    ids=["removed", "moved"],
+)
+def test_damaged_image_tag_is_repaired(runs: Runs, stack: Stack, toy: Container, damage: str) -> None:
+    """The tag means the image with this content again; what it means is read from the image itself."""
+    toy.forget()
+    reference = toy.inspect["Config"]["Image"]
+    stack.host.check_output(damage, reference)
+    with pytest.raises(AssertionError):
+        has_an_image_named_by_its_content(toy)
+    assert runs.converge(extra()).changes
+    toy.forget()
+    has_an_image_named_by_its_content(toy)
+
+
+@pytest.mark.destructive
+def test_network_with_other_options_is_repaired(runs: Runs, stack: Stack, toy: Container) -> None:
+    """An internal network that somebody made again with a way outside."""
+    members = " ".join(f"quayside-toy-{name}" for name in ("untouched",))
+    everyone = stack.host.check_output(
+        "docker network inspect quayside-toy --format '{{range .Containers}}{{.Name}} {{end}}'"
+    )
+    assert members in everyone
+    stack.host.check_output(
+        f"for c in {everyone}; do docker network disconnect quayside-toy $c; done;"
+        " docker network rm quayside-toy; docker network create quayside-toy"
+    )
+    runs.converge()
+    inspected = json.loads(stack.host.check_output("docker network inspect quayside-toy"))[0]
+    assert inspected["Internal"] is True
+    assert inspected["Labels"]["pressdock.stack"] == "quayside"
+    assert len(inspected["Containers"]) == len(everyone.split())
+    assert toy.run("probe", "http", "toy-stopped:7000", "/").rc == 0
+
+
+@pytest.mark.parametrize(
+    ("variables", "word"),
+    [
+        ({"toy_containers": {"untouched": {"memroy": "1m"}}}, "memroy"),
+        ({"toy_containers": {"untouched": {"limits": {"memory": "67m", "cpu": 1, "pids": 9}}}}, "cpu"),
+        ({"toy_containers": {"untouched": {"healthcheck": {"test": [], "intervall": "4s"}}}}, "intervall"),
+    ],
+)
+def test_misspelt_field_is_refused_by_name(runs: Runs, variables: dict[str, object], word: str) -> None:
+    assert word in failure(runs.play("converge.yml", extra(**variables)))
+
+
+def test_refuses_to_be_used_alone(runs: Runs) -> None:
+    output = failure(runs.play("direct_use.yml"))
+    assert "internal" in output

@@ -1,0 +1,138 @@
+"""What molecule's runs of a scenario reported, and snapshots of the engine between them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a playbook, as molecule/shared/callback_plugins/molecule_record.py wrote it."""
+
+    playbook: str
+    check: bool
+    changes: list[dict[str, Any]]
+    """Each has `task`, `item` (the loop's label or empty) and `options` (what a diff named)."""
+    failures: list[str]
+
+    @property
+    def changed_items(self) -> set[tuple[str, str]]:
+        """Return (task, item) of each change."""
+        return {(change["task"], change["item"]) for change in self.changes}
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One container as `docker inspect` described it."""
+
+    inspected: Mapping[str, Any]
+
+    @property
+    def identifier(self) -> str:
+        """The engine's id."""
+        return str(self.inspected["Id"])
+
+    @property
+    def started_at(self) -> str:
+        """When it was started, as the engine writes it."""
+        return str(self.inspected["State"]["StartedAt"])
+
+    @property
+    def comparable(self) -> dict[str, Any]:
+        """Everything that is configured, without what is different in each container (ids, addresses, times)."""
+        networks = {
+            name: sorted(alias for alias in settings["Aliases"] or [] if not self.identifier.startswith(alias))
+            for name, settings in self.inspected["NetworkSettings"]["Networks"].items()
+        }
+        return {
+            "config": self.inspected["Config"],
+            "host": self.inspected["HostConfig"],
+            "image": self.inspected["Image"],
+            "networks": networks,
+            "mounts": sorted(json.dumps(mount, sort_keys=True) for mount in self.inspected["Mounts"]),
+            "status": self.inspected["State"]["Status"],
+        }
+
+
+def snapshots(text: str) -> dict[str, Snapshot]:
+    """Read the output of `docker inspect`; container name to its snapshot."""
+    return {entry["Name"].removeprefix("/"): Snapshot(entry) for entry in json.loads(text or "[]")}
+
+
+class Runs:
+    """The runs of the scenario whose environment molecule has set."""
+
+    def __init__(self, host: Any) -> None:
+        self._host = host
+        self.directory = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
+        self.scenario = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
+
+    def all(self) -> list[Run]:
+        """Return all runs since the instance was created, oldest first."""
+        lines = (self.directory / "runs.jsonl").read_text().splitlines()
+        runs = [Run(**json.loads(line)) for line in lines]
+        created = max((i for i, run in enumerate(runs) if run.playbook == "create.yml"), default=-1)
+        return runs[created + 1 :]
+
+    def output(self) -> str:
+        """Return everything that Ansible printed in these runs, diffs included."""
+        return (self.directory / "ansible.log").read_text()
+
+    def installation_key(self) -> str:
+        """Return the key that the scenario's secrets are derived from."""
+        return (self.directory / "installation.key").read_text().strip()
+
+    def snapshot(self, name: str) -> dict[str, Snapshot]:
+        """Return the containers as molecule/shared/tasks/snapshot.yml saw them."""
+        return snapshots((self.directory / f"{name}.json").read_text())
+
+    def files(self, name: str) -> list[str]:
+        """Return one line for each file of the stack (kind, mode, owner, path, digest) as a snapshot saw it."""
+        return (self.directory / f"{name}.files").read_text().splitlines()
+
+    def files_now(self, data_directory: str) -> list[str]:
+        """Return one line for each file of the stack as it is now."""
+        return list(self._host.check_output("snapshot-files %s", data_directory).splitlines())
+
+    def engine_now(self) -> dict[str, Snapshot]:
+        """Return the containers as they are now."""
+        return snapshots(
+            self._host.check_output("docker ps --all --quiet --no-trunc | xargs --no-run-if-empty docker inspect")
+        )
+
+    def play(
+        self, playbook: str = "converge.yml", *arguments: str, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a playbook of the scenario as molecule does, in a process group of its own.
+
+        :param arguments: further arguments of ansible-playbook.
+        :param environment: further environment variables.
+        """
+        return subprocess.run(
+            [
+                "ansible-playbook",
+                f"--inventory={PROJECT}/molecule/shared/inventory",
+                *arguments,
+                str(self.scenario / playbook),
+            ],
+            env={**os.environ, **environment},
+            cwd=self.scenario,
+            capture_output=True,
+            text=True,
+            check=False,
+            start_new_session=True,
+        )
+
+    def converge(self, *arguments: str, **environment: str) -> Run:
+        """Run the scenario's converge.yml, which must succeed, and return what it reported."""
+        result = self.play("converge.yml", *arguments, **environment)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return self.all()[-1]
