@@ -48,7 +48,7 @@ unit: venv-test ## Test the filters, the scripts and the rendered templates
 
 .PHONY: bench
 bench: venv ## Measure converges and requests (minutes; uses a stack of its own)
-	@bench/run $(ARGS)
+	@python bench/run.py $(ARGS)
 
 ##@ Maintaining the project
 
