@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
@@ -25,9 +25,31 @@ def wordpress_change(change: Mapping[str, Any]) -> str:
     return f"{what}: {shown[0]} -> {shown[1]}"
 
 
+def wordpress_problems(results: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Say why sites could not be reconciled, a line each: ``blog: theme: "x" is neither in the image nor ...``.
+
+    :param results: of the task that runs the reconciler for each site. They hold the sites' passwords (their loop
+        items do); the lines hold only the reconciler's own words.
+    """
+    return [
+        f"{result['item']['key']}: {str(result.get('stderr') or result.get('msg', 'no answer')).strip()}"
+        for result in results
+        if result.get("rc", 1) != 0
+    ]
+
+
+def wordpress_changes(results: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """List what differed on each site that was changed (in a check run: would be), without secrets."""
+    return {
+        result["item"]["key"]: [wordpress_change(change) for change in json.loads(result["stdout"])["changes"]]
+        for result in results
+        if result.get("changed")
+    }
+
+
 class FilterModule:
     """Ansible's entry point."""
 
     def filters(self) -> dict[str, Any]:
         """Name the filters."""
-        return {"wordpress_change": wordpress_change}
+        return {"wordpress_changes": wordpress_changes, "wordpress_problems": wordpress_problems}
