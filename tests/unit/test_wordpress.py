@@ -24,7 +24,7 @@ def result(site: str, changes: list[dict[str, Any]] | None = None, **further: An
 
 
 def test_names_changes_of_changed_sites_only() -> None:
-    changes = [
+    changes: list[dict[str, Any]] = [
         {"what": "option blogname", "from": "Old", "to": "New"},
         {"what": "user x: password", "from": None, "to": None},
         {"what": "directory languages", "from": None, "to": "0755"},
