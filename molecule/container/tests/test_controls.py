@@ -30,7 +30,7 @@ def villain(stack: Stack, secrets: dict[str, str]) -> Iterator[Container]:
             sh -c 'cp /usr/bin/true /gain; chmod 4755 /gain; echo "$LEAK"; exec sleep 9999'
         docker pause {VILLAIN}
     """
-    stack.host.check_output(setup, f"LABEL leak={secret}", secret)
+    stack.host.check_output(setup, f'LABEL leak="{secret}"', secret)
     yield Container(stack.host, VILLAIN, "villainous")
     stack.host.run(
         f"docker unpause {VILLAIN}; docker rm --force --volumes {VILLAIN} {VILLAIN}-image;"
