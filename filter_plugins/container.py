@@ -79,19 +79,31 @@ def superseded_images(
 ) -> list[str]:
     """List the ids of images of this stack that no service uses any more, beyond the newest *keep* of each service.
 
-    The kept ones allow a rollback without a build. Services that are not in *images* (a run of one role only)
-    are left alone.
+    The kept ones allow a rollback without a build. A build also leaves the images of its earlier stages, which have
+    no tag but the same digest: they stay and go with the image that they were built for. Services that are not in
+    *images* (a run of one role only) are left alone.
     """
-    current = {image["reference"] for image in images.values()}
-    old: dict[str, list[tuple[int, str]]] = {}
+    newest: dict[str, dict[str, int]] = {name: {} for name in images}
+    candidates: list[tuple[int, str, str, str]] = []
     for image in listing:
         labels = image.get("Labels") or {}
-        service = str(labels.get("pressdock.service"))
-        if labels.get("pressdock.stack") != stack or service not in images:
+        service, digest = str(labels.get("pressdock.service")), str(labels.get("pressdock.digest"))
+        if labels.get("pressdock.stack") != stack or service not in images or digest == images[service]["digest"]:
             continue
-        if current.isdisjoint(image.get("RepoTags") or []):
-            old.setdefault(service, []).append((image["Created"], image["Id"]))
-    return [identifier for entries in old.values() for _, identifier in sorted(entries, reverse=True)[keep:]]
+        created = int(image["Created"])
+        candidates.append((created, str(image["Id"]), service, digest))
+        if image.get("RepoTags"):
+            newest[service][digest] = max(created, newest[service].get(digest, 0))
+    kept = {
+        (service, digest)
+        for service, digests in newest.items()
+        for digest in sorted(digests, key=lambda digest: digests[digest], reverse=True)[:keep]
+    }
+    return [
+        identifier
+        for _, identifier, service, digest in sorted(candidates, reverse=True)
+        if (service, digest) not in kept
+    ]
 
 
 def container_networks(services: Iterable[Mapping[str, Any]]) -> list[str]:

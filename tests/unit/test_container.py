@@ -99,6 +99,15 @@ class TestSupersededImages:
         assert container.superseded_images(self.listing, "shop", current, 1) == ["sha256:web-a3", "sha256:web-a1"]
         assert container.superseded_images(self.listing, "shop", current, 3) == []
 
+    def test_stages_of_a_build_stay_and_go_with_its_image(self) -> None:
+        stages = [
+            {**image("web", digest, tag=None), "Id": f"sha256:stage-{digest}", "RepoTags": []}
+            for digest in ("a1", "a3", "a4")
+        ]
+        current = {"web": declared("web", "a4")}
+        superseded = container.superseded_images([*self.listing, *stages], "shop", current, 1)
+        assert set(superseded) == {"sha256:web-a2", "sha256:web-a1", "sha256:stage-a1"}
+
     def test_leaves_services_alone_that_the_run_did_not_prepare(self) -> None:
         assert container.superseded_images(self.listing, "shop", {"web": declared("web", "a4")}, 0) == [
             "sha256:web-a3",
