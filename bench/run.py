@@ -46,7 +46,7 @@ STAGES = (
     (re.compile(r"(mariadb|wordpress|nginx) : "), "service {}"),
     (re.compile(r"Remove superseded images"), "end"),
 )
-BUILT = re.compile(r"container : Build \| Wait until (?P<images>.*) are built")
+BUILT = re.compile(r"container : Build \| Wait for (?P<images>[^(]*)")
 TASK = re.compile(r"TASK \[(?P<name>.*)\] \*")
 RECAP = re.compile(r"localhost +: +ok=[1-9]\d* +changed=\d+ +unreachable=0 +failed=0 ")
 
@@ -89,7 +89,10 @@ def stages_of(announced: list[tuple[float, str]], seconds: float) -> dict[str, f
             if (found := pattern.match(task)) and (name := template.format(*found.groups())) != begun[-1][1]:
                 begun.append((when, name))
     ends = [when for when, _ in begun[1:]] + [seconds]
-    return {name: round(end - when, 2) for (when, name), end in zip(begun, ends, strict=True)}
+    durations: dict[str, float] = {}
+    for (when, name), end in zip(begun, ends, strict=True):
+        durations[name] = round(durations.get(name, 0.0) + end - when, 2)
+    return durations
 
 
 def converge(key_file: Path, settings: dict[str, Any], strategy: dict[str, str] | None = None) -> Converge:

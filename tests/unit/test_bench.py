@@ -1,0 +1,46 @@
+"""bench/run.py: how a converge's stages are told from its tasks."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[2] / "bench" / "run.py"
+BUILD = SCRIPT.parents[1] / "roles" / "container" / "tasks" / "build.yml"
+
+spec = importlib.util.spec_from_file_location("bench_run", SCRIPT)
+assert spec
+assert spec.loader
+bench = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(bench)
+
+ANNOUNCED = [
+    (1.0, "preflight : Check"),
+    (2.0, "docker : Ask the engine"),
+    (3.0, "container : Build | Write the build contexts"),
+    (4.0, "container : Build | Wait for base_image"),
+    (10.0, "container : Build | Write the build contexts"),
+    (11.0, "container : Build | Wait for mariadb, wordpress"),
+    (60.0, "container : Prepare | Keep the directories and secret files"),
+    (62.0, "mariadb : Validating arguments"),
+    (63.0, "container : Run | Start the containers"),
+    (70.0, "nginx : Look after the certificates"),
+    (72.0, "docker : Ask again"),
+]
+
+
+def test_stages_follow_one_another_and_miss_nothing() -> None:
+    assert bench.stages_of(ANNOUNCED, 75.0) == {
+        "key and preflight": 2.0,
+        "engine": 4.0,
+        "images: base_image": 7.0,
+        "images: mariadb, wordpress": 50.0,
+        "networks, volumes, secrets": 2.0,
+        "service mariadb": 8.0,
+        "service nginx": 2.0,
+    }
+
+
+@pytest.mark.parametrize("task", ["Build | Write", "Build | Wait for"])
+def test_the_role_still_names_its_tasks_so(task: str) -> None:
+    assert f"- name: {task}" in BUILD.read_text(encoding="utf-8")
