@@ -1,0 +1,145 @@
+"""Who gets in, over TCP from another container as WordPress does, and what they may do there."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.contract.test_secrets import leaks
+
+if TYPE_CHECKING:
+    from tests.support.runs import Runs
+
+    from .conftest import Client, Server
+
+HOSTILE = ["wordpress_blog", "wordpressXblog", "dropped"]
+# Wrong password, or an account whose authentication knows no password.
+REFUSED = re.compile("ERROR (1045|1698)")
+NO_ACCESS = ("ERROR 1044", "ERROR 1142")
+
+
+def test_declared_passwords_are_hostile(passwords: dict[str, str]) -> None:
+    """Control: the variables' file was read as Ansible reads it."""
+    hostile = "".join(passwords[name] for name in HOSTILE)
+    for part in ["'", '"', "\\", "{{ 7*7 }}", "{% raw %}", "$HOME", "`", "%s", "<?php", "漢", "#", "--"]:
+        assert part in hostile
+    assert passwords["wordpressXblog"] != passwords["wordpressXblog"].strip()
+
+
+@pytest.mark.parametrize("user", HOSTILE)
+def test_password_opens_exactly_its_account(client: Client, passwords: dict[str, str], user: str) -> None:
+    answer = client.run(user, passwords[user], "SELECT CURRENT_USER(), DATABASE()", f"--database={user}")
+    assert answer.stdout == f"{user}@%\t{user}\n", answer.stderr
+    for wrong in [passwords[user] + " ", passwords[user].strip() + "x", "", None]:
+        assert REFUSED.search(client.run(user, wrong, "SELECT 1").stderr)
+
+
+def test_every_declared_account_can_work_in_its_database(client: Client, passwords: dict[str, str]) -> None:
+    work = (
+        "CREATE TABLE crate (line TEXT); INSERT INTO crate VALUES ('übersee 🐘'); ALTER TABLE crate ADD n INT;"
+        "LOCK TABLES crate WRITE; UPDATE crate SET n = 7; UNLOCK TABLES; SELECT line, n FROM crate; DROP TABLE crate"
+    )
+    for user, password in passwords.items():
+        answer = client.run(user, password, work, "--default-character-set=utf8mb4", f"--database={user}")
+        assert answer.stdout == "übersee 🐘\t7\n", (user, answer.stderr)
+
+
+@pytest.mark.parametrize(
+    ("user", "database"),
+    # The second pair is what an underscore does that was not escaped in GRANT.
+    [("wordpressXblog", "wordpress_blog"), ("wordpress_blog", "wordpressXblog"), ("global", "mysql")],
+)
+def test_user_cannot_see_other_databases(
+    client: Client, server: Server, passwords: dict[str, str], user: str, database: str
+) -> None:
+    server.query(f"CREATE TABLE IF NOT EXISTS {database}.visible (n INT)")
+    try:
+        listed = client.run(user, passwords[user], "SHOW DATABASES").stdout.split()
+        assert sorted(listed) == sorted(["information_schema", user])
+        for statement in ["SELECT * FROM {}.visible", "DROP TABLE {}.visible", "USE {}"]:
+            answer = client.run(user, passwords[user], statement.format(database))
+            assert answer.rc != 0
+            assert any(code in answer.stderr for code in NO_ACCESS), answer.stderr
+    finally:
+        server.query(f"DROP TABLE {database}.visible")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE DATABASE more",
+        "CREATE USER friend",
+        "GRANT SELECT ON wordpress_blog.* TO global",
+        "SELECT * FROM mysql.global_priv",
+        "LOAD DATA INFILE '/etc/passwd' INTO TABLE crate",
+        "SELECT 1 INTO OUTFILE '/run/mysqld/out'",
+        "CREATE TRIGGER t BEFORE INSERT ON crate FOR EACH ROW SET @a = 1",
+        "CREATE PROCEDURE p() SELECT 1",
+        "SET GLOBAL max_connections = 1",
+        "SHUTDOWN",
+    ],
+)
+def test_user_may_not(client: Client, passwords: dict[str, str], statement: str) -> None:
+    answer = client.run("wordpress_blog", passwords["wordpress_blog"], statement, "--database=wordpress_blog")
+    assert answer.rc != 0, statement
+    # Denied for lack of a privilege, not for a mistake in the statement.
+    assert re.search("ERROR (1044|1045|1142|1227|1370|1419)", answer.stderr), answer.stderr
+
+
+@pytest.mark.parametrize("user", ["root", "mysql", "mariadb.sys", "anybody", ""])
+@pytest.mark.parametrize("password", [None, "", "invalid", "come in", "root"])
+def test_nobody_else_gets_in_by_tcp(client: Client, user: str, password: str | None) -> None:
+    answer = client.run(user, password, "SELECT CURRENT_USER()")
+    assert answer.rc != 0
+    assert answer.stdout == ""
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "localhost"])
+def test_root_needs_the_socket_inside_the_container_too(server: Server, peer: str) -> None:
+    for user in ("root", "mysql"):
+        answer = server.container.run("mariadb", "-h", peer, "--protocol=tcp", "-u", user, "-e", "SELECT 1")
+        assert REFUSED.search(answer.stderr)
+    assert server.value("CURRENT_USER()") == "mysql@localhost"
+
+
+def test_accounts_are_exactly_the_declared_ones(server: Server, passwords: dict[str, str]) -> None:
+    rows = {account: json.loads(auth) for account, auth in server.query(
+        "SELECT CONCAT(User, '@', Host), JSON_COMPACT(Priv) FROM mysql.global_priv"
+    )}  # fmt: skip
+    system = {"mariadb.sys@localhost", "mysql@localhost", "root@localhost"}
+    # The foreign one is made by side_effect.yml, and declared to be left alone.
+    assert set(rows) - {"reporting@192.0.2.%"} == {f"{name}@%" for name in passwords} | system
+    for account, authentication in rows.items():
+        methods = [authentication, *(entry for entry in authentication.get("auth_or", []))]
+        assert not [m for m in methods if m.get("authentication_string") == "" and "plugin" not in m], account
+
+
+def test_no_password_is_in_the_output_or_on_the_engine(
+    runs: Runs, passwords: dict[str, str], places: dict[str, str]
+) -> None:
+    assert leaks(f"control {passwords['dropped']}", passwords) == ["dropped"]
+    assert "CREATE USER 'dropped'" in places["data"]
+    for place, text in places.items():
+        assert leaks(text, passwords) == [], place
+    output = runs.output()
+    escaped = {name: json.dumps(password, ensure_ascii=False)[1:-1] for name, password in passwords.items()}
+    assert "PLAY [Converge]" in output
+    assert leaks(output, passwords | {f"{name} escaped": value for name, value in escaped.items()}) == []
+
+
+@pytest.fixture
+def places(server: Server) -> dict[str, str]:
+    """Return the texts in which a password of an account could have been left."""
+    return {
+        "inspect": server.host.check_output("docker inspect %s", server.container.name),
+        "history": server.host.check_output("docker history --no-trunc %s", server.container.inspect["Image"]),
+        "logs": server.container.logs(),
+        # Statements are written to the binary log as they were sent.
+        "data": server.host.check_output(
+            "cat /srv/harbour/quayside/volumes/database/data/binlog.0* | LC_ALL=C tr -c '[:print:]' ' '"
+        ),
+        "journal": server.host.run("journalctl --no-pager").stdout,
+    }

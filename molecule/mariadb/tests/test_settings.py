@@ -1,0 +1,70 @@
+"""What the running server says of its settings, and what the engine gave it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from .conftest import Server
+
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        # Nothing acknowledged is lost.
+        ("@@innodb_flush_log_at_trx_commit", "1"),
+        ("@@sync_binlog", "1"),
+        ("@@innodb_doublewrite", "ON"),
+        ("@@log_bin", "1"),
+        ("@@binlog_format", "ROW"),
+        ("@@binlog_expire_logs_seconds", str(3 * 86400)),
+        # No way to files.
+        ("@@local_infile", "0"),
+        ("@@secure_file_priv", "/run/mysqld/"),
+        ("@@skip_name_resolve", "1"),
+        # Sized by the limit: half of 640 MiB.
+        ("@@innodb_buffer_pool_size", str(320 * MIB)),
+        ("@@max_connections", "37"),
+        ("@@character_set_server", "utf8mb4"),
+        ("@@datadir", "/var/lib/mysql/data/"),
+        # mariadb_extra_config.
+        ("@@slow_query_log", "1"),
+        ("@@long_query_time", "4.500000"),
+    ],
+)
+def test_setting(server: Server, expression: str, value: str) -> None:
+    assert server.value(expression) == value
+
+
+def test_limits(server: Server) -> None:
+    assert server.container.inspect["HostConfig"]["Memory"] == 640 * MIB
+    assert server.container.inspect["HostConfig"]["NanoCpus"] == 900_000_000
+
+
+def test_binary_log_is_written(server: Server) -> None:
+    """Each change moves the position in it, a question does not."""
+    before = server.query("SHOW MASTER STATUS")[0][1]
+    assert server.query("SHOW MASTER STATUS")[0][1] == before
+    server.query("CREATE TABLE latin.noted (n INT); DROP TABLE latin.noted")
+    assert int(server.query("SHOW MASTER STATUS")[0][1]) > int(before)
+
+
+def test_database_character_sets(server: Server, passwords: dict[str, str]) -> None:
+    rows = server.query("SELECT SCHEMA_NAME, DEFAULT_CHARACTER_SET_NAME FROM information_schema.SCHEMATA")
+    found = {name: character_set for name, character_set in rows if name in passwords}
+    assert found == dict.fromkeys(passwords, "utf8mb4")
+
+
+def test_upgrade_was_finished(server: Server) -> None:
+    """The start after the first one does not upgrade again."""
+    assert server.container.run("test", "-s", "/var/lib/mysql/data/mariadb_upgrade_info").rc == 0
+
+
+def test_server_is_reached_on_its_networks_only(server: Server) -> None:
+    networks = server.container.inspect["NetworkSettings"]["Networks"]
+    assert set(networks) == {"quayside-database-quay", "quayside-database-pier"}
+    assert not [bindings for bindings in server.container.inspect["NetworkSettings"]["Ports"].values() if bindings]
