@@ -237,6 +237,18 @@ def test_replaces_a_link(run: Run, tmp_path: Path) -> None:
     assert elsewhere.read_text() == text
 
 
+def test_a_file_that_is_put_back_is_another_digest(run: Run, tmp_path: Path) -> None:
+    """The server may have read the wrong one meanwhile."""
+    certificate, key = given()
+    entry = {"name": "shop", "domains": ["a.test"], "certificate": certificate, "key": key}
+    first = run(entry)
+    (tmp_path / "tls" / "shop.pem").write_text("wrong")
+    second = run(entry)
+    assert second["changed"]
+    assert second["certificates"] == first["certificates"]
+    assert second["digest"] != first["digest"]
+
+
 def test_mends_modes_only(run: Run, tmp_path: Path) -> None:
     first = run()
     (tmp_path / "tls" / "shop.pem").chmod(0o644)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import ipaddress
 import os
 import re
@@ -139,8 +140,8 @@ changes:
   returned: always
   sample: ["shop: issued for shop.example.org (missing)"]
 digest:
-  description: Digest over all certificates as they are now on the target; C(unissued) in check mode where it would
-    change.
+  description: Digest over all certificates as they are now on the target and when each was written; C(unissued) in
+    check mode where it would change.
   type: str
   returned: always
 certificates:
@@ -346,12 +347,21 @@ class Keeper:
             "changed": bool(self.changes),
             "changes": self.changes,
             "warnings": self.warnings,
-            "digest": chain_digest(chain for chain in chains if chain is not None) if known else UNISSUED,
+            "digest": self._digest(directory, [c for c in chains if c is not None]) if known else UNISSUED,
             "certificates": self.result,
             "authority": self.authority_result,
             "library_missing": False,
             "diff": {"before": "".join(f"{x}\n" for x in self.before), "after": "".join(f"{x}\n" for x in self.after)},
         }
+
+    def _digest(self, directory: Path, chains: list[list[Any]]) -> str:
+        """Digest the files as a server that starts now reads them.
+
+        When each was written last is part of it. A server that was started while a wrong file lay there still has the
+        wrong certificate after the right one is back, and has to be replaced although the content is what it was.
+        """
+        written = [(directory / f"{entry['name']}.pem").stat().st_mtime_ns for entry in self._entries()]
+        return hashlib.sha256(f"{chain_digest(chains)} {written}".encode()).hexdigest()[:16]
 
     def _entries(self) -> list[dict[str, Any]]:
         return sorted(self.parameters["certificates"], key=lambda entry: entry["name"])
