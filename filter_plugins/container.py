@@ -226,6 +226,12 @@ def unhealthy_containers(results: Iterable[Mapping[str, Any]]) -> list[str]:
     ]
 
 
+def running_containers(results: Iterable[Mapping[str, Any]]) -> list[str]:
+    """List the short names of those containers that ran when `docker_container` returned them (in a loop over them)."""
+    states = {result["item"]["name"]: (result.get("container") or {}).get("State") or {} for result in results}
+    return [name for name, state in states.items() if state.get("Running") and not state.get("Paused")]
+
+
 def container_mounts(container: Mapping[str, Any], stack: str, data_dir: str) -> list[str]:
     """Write a container's volumes and its secrets' directory in the engine's ``source:path:mode`` form."""
     mounts = [
@@ -272,6 +278,7 @@ class FilterModule:
             "missing_images": missing_images,
             "network_changes": network_changes,
             "sealed_containers": sealed_containers,
+            "running_containers": running_containers,
             "secret_trees": secret_trees,
             "superseded_images": superseded_images,
             "unhealthy_containers": unhealthy_containers,

@@ -227,3 +227,15 @@ class TestContainers:
             {"Names": ["/other"], "Labels": None},
         ]
         assert container.belonging_to(listing, "shop") == ["shop-a", "shop-b"]
+
+
+def test_running_containers() -> None:
+    """A check run must not ask those that are missing, stopped or paused."""
+    results = [
+        {"item": {"name": "runs"}, "container": {"State": {"Running": True, "Paused": False}}},
+        {"item": {"name": "paused"}, "container": {"State": {"Running": True, "Paused": True}}},
+        {"item": {"name": "stopped"}, "container": {"State": {"Running": False, "Paused": False}}},
+        {"item": {"name": "missing"}, "container": {}},
+        {"item": {"name": "skipped"}},
+    ]
+    assert container.running_containers(results) == ["runs"]
