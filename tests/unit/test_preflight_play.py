@@ -97,10 +97,8 @@ def test_all_problems_are_in_one_message(tmp_path: Path) -> None:
 
 def test_the_machine_is_looked_at(tmp_path: Path) -> None:
     """Where a link leads, and who can read the key, are asked of the file systems."""
-    # Not below /tmp, which is refused by its name.
-    place = ROOT / ".cache"
-    place.mkdir(exist_ok=True)
-    link = place / f"preflight-link-{os.getpid()}"
+    # Not below /tmp, which is refused by its name; the project itself may be a clone in there.
+    link = Path.home() / f".pressdock-preflight-link-{os.getpid()}"
     link.symlink_to("/etc")
     certificate = tmp_path / "site.pem"
     certificate.write_text("no certificate", encoding="utf-8")

@@ -24,7 +24,7 @@ NO_ACCESS = ("ERROR 1044", "ERROR 1142")
 def test_declared_passwords_are_hostile(passwords: dict[str, str]) -> None:
     """Control: the variables' file was read as Ansible reads it."""
     hostile = "".join(passwords[name] for name in HOSTILE)
-    for part in ["'", '"', "\\", "{{ 7*7 }}", "{% raw %}", "$HOME", "`", "%s", "<?php", "漢", "#", "--"]:
+    for part in ["'", '"', "\\", "{{ 7 * 7 }}", "{% raw %}", "$HOME", "`", "%s", "<?php", "漢", "#", "--"]:
         assert part in hostile
     assert passwords["wordpressXblog"] != passwords["wordpressXblog"].strip()
 
