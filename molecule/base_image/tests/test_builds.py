@@ -1,0 +1,94 @@
+"""When the image is built again, and when not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.runs import Run
+
+if TYPE_CHECKING:
+    from tests.support.runs import Runs
+    from tests.support.stack import Stack
+
+    from .conftest import Image
+
+BUILD = ("Build | Start the builds", "base_image")
+PREDICTION = ("Prepare | Predict the builds", "base_image")
+
+
+@pytest.fixture(scope="module")
+def sequence(runs: Runs) -> list[Run]:
+    """Return the scenario's runs of converge.yml, when they are those of `molecule test`."""
+    found = [run for run in runs.all() if run.playbook == "converge.yml"]
+    if [run.check for run in found[:6]] != [True, False, False, True, False, True]:
+        pytest.skip("only after a full `molecule test`")
+    return found
+
+
+def test_runs_of_the_sequence(sequence: list[Run]) -> None:
+    """Predicted on a bare machine, built, left alone; with the tag moved: predicted, built, nothing more to say."""
+    built = [sorted({BUILD, PREDICTION} & run.changed_items) for run in sequence[:6]]
+    assert built == [[PREDICTION], [BUILD], [], [PREDICTION], [BUILD], []]
+    assert [bool(run.changes) for run in sequence[:6]] == [True, True, False, True, True, False]
+
+
+def test_moved_tag_was_put_right(image: Image, stack: Stack) -> None:
+    """The tag means the image with the probe again, not the bare system that side_effect.yml gave it."""
+    assert image.identifier(image.newest) != stack.host.check_output("docker images --quiet --no-trunc quayside/rootfs")
+    assert image.run("command -v probe").rc == 0
+
+
+@pytest.fixture
+def _cut_off(stack: Stack) -> Iterator[None]:
+    """Take away every way out of the machine."""
+    route = stack.host.check_output("ip route show default")
+    stack.host.check_output("ip route del default")
+    try:
+        yield
+    finally:
+        stack.host.check_output(f"ip route add {route}")
+
+
+@pytest.mark.destructive
+@pytest.mark.usefixtures("_cut_off")
+def test_existing_image_needs_no_archive(stack: Stack, runs: Runs, image: Image) -> None:
+    archive = "timeout 20 curl --silent --show-error --max-time 5 --output /dev/null http://deb.debian.org/debian/"
+    # Control: it is cut off.
+    assert stack.host.run(archive).rc != 0
+    before = image.references
+    assert not runs.converge().changes
+    assert image.references == before
+
+
+@pytest.mark.destructive
+@pytest.mark.usefixtures("_cut_off")
+def test_failed_build_leaves_what_is_there(runs: Runs, image: Image) -> None:
+    """Without the archive another epoch cannot be built: it says so, and the image that is there stays."""
+    before = {reference: image.identifier(reference) for reference in image.references}
+    result = runs.play("converge.yml", "--extra-vars", "stack_image_epoch=2031-07")
+    assert result.returncode != 0
+    assert {reference: image.identifier(reference) for reference in image.references} == before
+
+
+@pytest.mark.destructive
+def test_another_epoch_is_another_image(runs: Runs, image: Image) -> None:
+    before = image.references
+    epoch = ["--extra-vars", "stack_image_epoch=2031-06"]
+    assert BUILD in runs.converge(*epoch).changed_items
+    assert len(image.references) == len(before) + 1
+    assert image.newest not in before
+    # Once: the next run with it has nothing to do, nor has one with the old epoch, whose image is still there.
+    assert not runs.converge(*epoch).changes
+    assert not runs.converge().changes
+
+
+@pytest.mark.destructive
+def test_removed_image_is_built_again(runs: Runs, image: Image, stack: Stack) -> None:
+    reference = image.references[-1]
+    stack.host.check_output("docker image rm --force %s", reference)
+    assert reference not in image.references
+    assert BUILD in runs.converge().changed_items
+    assert reference in image.references
