@@ -17,6 +17,9 @@ from ansible.errors import AnsibleFilterError
 DIGEST_LENGTH = 16
 """Hexadecimal digits of a content digest that make an image's tag: 64 bits tell a stack's images apart."""
 
+ISOLATION_OPTION = "com.docker.network.bridge.enable_icc"
+"""The engine's bridge option that lets containers on one network reach each other; "false" keeps them apart."""
+
 
 def context_digest(files: Mapping[str, str], *inputs: str) -> str:
     """Digest a build context.
@@ -119,18 +122,22 @@ def network_changes(
     :param names: short names of the declared networks.
     :param listing: ``docker_host_info``'s networks.
     :param external: short names of those that lead outside; all others are internal.
-    :return: one ``{name, internal}`` per network to (re)create, with the engine's full name.
+    :return: one ``{name, internal, options}`` per network to (re)create, with the engine's full name. Containers that
+        share a way outside do not see each other on it: a conversation has a network of its own.
     """
     actual = {network["Name"]: network for network in listing}
     leading_out = set(external)
     changes = []
     for name in names:
-        declared = {"name": f"{stack}-{name}", "internal": name not in leading_out}
+        internal = name not in leading_out
+        options = {} if internal else {ISOLATION_OPTION: "false"}
+        declared = {"name": f"{stack}-{name}", "internal": internal, "options": options}
         network = actual.get(declared["name"])
         if (
             network is None
             or network.get("Driver") != "bridge"
-            or network.get("Internal") != declared["internal"]
+            or network.get("Internal") != internal
+            or (network.get("Options") or {}) != options
             or (network.get("Labels") or {}).get("pressdock.stack") != stack
         ):
             changes.append(declared)

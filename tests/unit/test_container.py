@@ -134,13 +134,21 @@ class TestNetworks:
     def test_finds_nothing_to_do(self) -> None:
         assert container.network_changes(["web"], [self.listed()], "shop", ["edge"]) == []
 
-    @pytest.mark.parametrize("change", [{"Name": "x"}, {"Driver": "macvlan"}, {"Internal": False}, {"Labels": None}])
+    @pytest.mark.parametrize(
+        "change",
+        [{"Name": "x"}, {"Driver": "macvlan"}, {"Internal": False}, {"Labels": None}, {"Options": {"mtu": "9"}}],
+    )
     def test_sees_each_difference(self, change: dict[str, Any]) -> None:
-        wanted = [{"name": "shop-web", "internal": True}]
+        wanted = [{"name": "shop-web", "internal": True, "options": {}}]
         assert container.network_changes(["web"], [self.listed(**change)], "shop", ["edge"]) == wanted
 
-    def test_external_networks_are_not_internal(self) -> None:
-        assert container.network_changes(["edge"], [], "shop", ["edge"]) == [{"name": "shop-edge", "internal": False}]
+    def test_external_networks_keep_their_members_apart(self) -> None:
+        options = {"com.docker.network.bridge.enable_icc": "false"}
+        wanted = [{"name": "shop-edge", "internal": False, "options": options}]
+        assert container.network_changes(["edge"], [], "shop", ["edge"]) == wanted
+        open_network = self.listed(Name="shop-edge", Internal=False)
+        assert container.network_changes(["edge"], [open_network], "shop", ["edge"]) == wanted
+        assert container.network_changes(["edge"], [{**open_network, "Options": options}], "shop", ["edge"]) == []
 
 
 class TestVolumes:
