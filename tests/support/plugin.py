@@ -8,12 +8,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import testinfra
 
 from tests.support.runs import Runs
+from tests.support.sites import PROJECT, Site, declared_sites, declared_variables
 from tests.support.stack import Container, Stack
 
 STACK_KEY: pytest.StashKey[Stack] = pytest.StashKey()
@@ -100,5 +104,32 @@ def secrets(stack: Stack, request: pytest.FixtureRequest) -> dict[str, str]:
     """Return the stack's secrets, name to value: what its containers read, and the key where it is at hand."""
     secrets = stack.secrets()
     if "MOLECULE_EPHEMERAL_DIRECTORY" in os.environ:
-        secrets["the installation key"] = request.getfixturevalue("runs").installation_key()
+        secrets["the installation key"] = request.getfixturevalue("installation_key")
     return secrets
+
+
+@pytest.fixture(scope="session")
+def installation_key() -> str:
+    """Return the key that the stack's secrets are derived from."""
+    directory = os.environ.get("MOLECULE_EPHEMERAL_DIRECTORY", PROJECT / "secrets")
+    return (Path(directory) / "installation.key").read_text().strip()
+
+
+@pytest.fixture(scope="session")
+def sites(installation_key: str) -> list[Site]:
+    """Return the declared sites of the stack under test."""
+    scenario = os.environ.get("MOLECULE_SCENARIO_DIRECTORY")
+    return declared_sites(declared_variables(Path(scenario) if scenario else None), installation_key)
+
+
+@pytest.fixture(scope="session")
+def converge(request: pytest.FixtureRequest) -> Callable[[], None]:
+    """Return a function that brings the stack under test to its declared state, as its operator does."""
+
+    def run() -> None:
+        if "MOLECULE_EPHEMERAL_DIRECTORY" in os.environ:
+            request.getfixturevalue("runs").converge()
+        else:
+            subprocess.run(["ansible-playbook", "site.yml"], cwd=PROJECT, check=True)
+
+    return run

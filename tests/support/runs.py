@@ -86,10 +86,6 @@ class Runs:
         """Return everything that Ansible printed in these runs, diffs included."""
         return (self.directory / "ansible.log").read_text()
 
-    def installation_key(self) -> str:
-        """Return the key that the scenario's secrets are derived from."""
-        return (self.directory / "installation.key").read_text().strip()
-
     def snapshot(self, name: str) -> dict[str, Snapshot]:
         """Return the containers as molecule/shared/tasks/snapshot.yml saw them."""
         return snapshots((self.directory / f"{name}.json").read_text())
@@ -116,10 +112,12 @@ class Runs:
         :param arguments: further arguments of ansible-playbook.
         :param environment: further environment variables.
         """
+        variables = self.scenario / "variables.yml"
         return subprocess.run(
             [
                 "ansible-playbook",
                 f"--inventory={PROJECT}/molecule/shared/inventory",
+                *([f"--extra-vars=@{variables}"] if variables.exists() else []),
                 *arguments,
                 str(self.scenario / playbook),
             ],

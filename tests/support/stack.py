@@ -197,6 +197,15 @@ class Stack:
         """All containers of the stack, by name."""
         return [Container(self.host, name, self.name) for name in self.container_names]
 
+    @cached_property
+    def data_directory(self) -> str:
+        """The stack's directory on the host, read from where its secrets are mounted from."""
+        sources = [
+            m["Source"] for c in self.containers() for m in c.inspect["Mounts"] if m["Destination"] == "/run/secrets"
+        ]
+        assert sources, "no container of the stack has secrets"
+        return str(sources[0]).rpartition("/secrets/")[0]
+
     def logs(self, lines: int = 40) -> str:
         """Return the last log lines of every container, for a failed test's report."""
         parts = [

@@ -1,0 +1,154 @@
+"""The whole stack with two sites: how the services work together.
+
+What one service does alone is in its own scenario.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+
+import pytest
+
+from tests.support.runs import PROJECT, Runs
+from tests.support.sites import Site
+from tests.support.stack import Stack
+
+SITES = ["harbour", "market"]
+PORT = 8444
+
+
+def fetch(stack: Stack, address: str, *options: str, trusted: bool = True) -> str:
+    """Fetch an address of the stack from inside the instance; return the status, the headers and the body.
+
+    :raises AssertionError: when no answer comes, for instance because the certificate is not trusted.
+    """
+    host = address.split("/")[2].partition(":")[0]
+    authority = ["--cacert", f"{stack.data_directory}/ca/ca.crt"] if trusted else []
+    arguments = ["--silent", "--show-error", "--include", "--max-time", "20", *authority,
+                 "--resolve", f"{host}:{PORT}:127.0.0.1", *options, address]  # fmt: skip
+    return str(stack.host.check_output("curl " + " ".join(["%s"] * len(arguments)), *arguments))
+
+
+def sql(stack: Stack, statement: str) -> list[str]:
+    """Ask the database server over its socket; return the lines of its answer."""
+    return list(
+        stack.host.check_output(
+            "docker exec quayside-mariadb mariadb --batch --skip-column-names --execute %s", statement
+        ).splitlines()
+    )
+
+
+@pytest.fixture(params=SITES)
+def site(request: pytest.FixtureRequest, sites: list[Site]) -> Site:
+    """Return a site; the test runs for each."""
+    return next(site for site in sites if site.name == request.param)
+
+
+def test_site_answers_with_its_title(stack: Stack, site: Site) -> None:
+    answer = fetch(stack, f"{site.url}/")
+    assert answer.startswith("HTTP/2 200")
+    assert f"<title>{site.title.split(':')[0]}" in answer
+
+
+def test_certificate_is_the_authority_s(stack: Stack, site: Site) -> None:
+    """Negative control: without the stack's authority nobody trusts it."""
+    with pytest.raises(AssertionError, match=r"self-signed certificate|unable to get local issuer"):
+        fetch(stack, f"{site.url}/", trusted=False)
+
+
+def test_addresses_hold_the_port(stack: Stack, site: Site) -> None:
+    """Every address of the site that a page names leads back to the page's own server."""
+    page = fetch(stack, f"{site.url}/")
+    assert f"https://{site.domain}:{PORT}/" in page
+    assert f"https://{site.domain}/" not in page
+    assert f"http://{site.domain}" not in page
+
+
+def test_nobody_sees_the_installation(stack: Stack, site: Site) -> None:
+    for path in ("/wp-admin/install.php", "/wp-admin/setup-config.php"):
+        assert fetch(stack, f"{site.url}{path}").startswith("HTTP/2 404")
+
+
+def test_content_goes_from_the_database_to_the_page(stack: Stack, site: Site) -> None:
+    """In by SQL, read by HTTP."""
+    posts = {"harbour": "wharf_harbour.quay_posts", "market": "wharf_market.stall_posts"}[site.name]
+    line = f"written at {time.time()}"
+    sql(stack, f"UPDATE {posts} SET post_title = '{line}' WHERE ID = 1")  # noqa: S608 -- nothing of it comes from outside
+    assert line in fetch(stack, f"{site.url}/?p=1", "--location")
+
+
+def test_sites_cannot_reach_each_other(stack: Stack) -> None:
+    """Each site sees the database server and itself; the other site's PHP is not even a name."""
+    own = stack.container("wordpress-harbour")
+    probe = "exit(@fsockopen($argv[1], (int) $argv[2], $n, $m, 2) ? 0 : 1);"
+    assert own.run("php", "-r", probe, "mariadb", "3306").rc == 0, "control: the way that must be open"
+    assert own.run("php", "-r", probe, "wordpress-market", "9000").rc == 1
+    assert own.run("php", "-r", probe, "wordpress-harbour", "9000").rc == 0, "control"
+
+
+def test_database_users_see_their_database_only(stack: Stack) -> None:
+    grants = "\n".join(sql(stack, "SHOW GRANTS FOR wharf_harbour@'%'"))
+    assert "wharf\\_harbour" in grants or "`wharf_harbour`" in grants
+    assert "market" not in grants
+    assert "ALL PRIVILEGES" not in grants
+
+
+def test_only_the_web_server_s_port_is_open(stack: Stack) -> None:
+    """On every address of the machine; what else listens is the machine's own (negative control: the port is there)."""
+    published = stack.host.check_output("docker ps --format '{{.Ports}}'")
+    lines = {part.strip() for line in published.splitlines() for part in line.split(",") if "->" in part}
+    assert {line.split("->")[0].rpartition(":")[2] for line in lines} == {str(PORT)}
+    listening = stack.host.check_output("ss --listening --tcp --numeric --no-header")
+    ports = {line.split()[3].rpartition(":")[2] for line in listening.splitlines() if "127.0.0." not in line}
+    assert ports == {str(PORT)}
+
+
+def test_operator_is_shown_the_logins(runs: Runs, sites: list[Site]) -> None:
+    """On request; and the derived passwords are those that the sites accept (tests/e2e logs in with them)."""
+    result = runs.play(str(PROJECT / "playbooks/secrets.yml"))
+    assert result.returncode == 0, result.stdout + result.stderr
+    for site in sites:
+        assert site.administrator.password in result.stdout
+        assert f"{site.url}/wp-login.php" in result.stdout
+
+
+def test_passwords_are_printed_nowhere_else(runs: Runs, sites: list[Site]) -> None:
+    """In no output of a converge, even with diffs; the logins' playbook was asked for them."""
+    output = runs.output()
+    for site in sites:
+        for login in (site.administrator, *site.users):
+            printed = [line for line in output.splitlines() if login.password in line and "/wp-login" not in line]
+            assert [line for line in printed if f": {login.name} /" not in line] == []
+
+
+@pytest.mark.parametrize("tag", ["docker", "mariadb", "wordpress", "nginx"])
+def test_one_role_alone_changes_nothing(runs: Runs, tag: str) -> None:
+    run = runs.converge(f"--tags={tag}")
+    assert run.changes == []
+
+
+@pytest.mark.destructive
+def test_changed_setting_replaces_only_its_service(runs: Runs, stack: Stack) -> None:
+    before = {container.short_name: container.identifier for container in stack.containers()}
+    variables = "--extra-vars=" + json.dumps({"nginx_login_burst": 18})
+    runs.converge(variables)
+    after = {container.short_name: container.identifier for container in stack.containers()}
+    assert {name for name in before if before[name] != after[name]} == {"nginx"}
+    assert "burst=18" in stack.host.check_output("docker exec quayside-nginx cat /etc/nginx/sites.conf")
+    runs.converge()
+
+
+@pytest.mark.destructive
+def test_machine_that_starts_again_brings_everything_back(stack: Stack, sites: list[Site]) -> None:
+    """Without Ansible: the engine starts with the machine, the containers with the engine, the data is there."""
+    before = {container.name: container.identifier for container in stack.containers()}
+    subprocess.run(["docker", "restart", "--time", "60", "pressdock-molecule-default"], check=True, capture_output=True)
+    for _ in range(120):
+        if stack.host.run("docker info").rc == 0 and all(c.health == "healthy" for c in stack.containers()):
+            break
+        time.sleep(1)
+    assert {container.name: container.identifier for container in stack.containers()} == before
+    for site in sites:
+        assert fetch(stack, f"{site.url}/").startswith("HTTP/2 200")
