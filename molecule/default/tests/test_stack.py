@@ -141,10 +141,13 @@ def test_changed_setting_replaces_only_its_service(runs: Runs, stack: Stack) -> 
 
 
 @pytest.mark.destructive
-def test_machine_that_starts_again_brings_everything_back(stack: Stack, sites: list[Site]) -> None:
+def test_machine_that_starts_again_brings_everything_back(
+    stack: Stack, sites: list[Site], pytestconfig: pytest.Config
+) -> None:
     """Without Ansible: the engine starts with the machine, the containers with the engine, the data is there."""
     before = {container.name: container.identifier for container in stack.containers()}
-    subprocess.run(["docker", "restart", "--time", "60", "pressdock-molecule-default"], check=True, capture_output=True)
+    instance = str(pytestconfig.getoption("hosts")).removeprefix("docker://")
+    subprocess.run(["docker", "restart", "--time", "60", instance], check=True, capture_output=True)
     for _ in range(120):
         if stack.host.run("docker info").rc == 0 and all(c.health == "healthy" for c in stack.containers()):
             break
