@@ -239,7 +239,7 @@ class TestContainers:
 
 def test_running_containers() -> None:
     """A check run must not ask those that are missing, stopped or paused."""
-    results = [
+    results: list[dict[str, Any]] = [
         {"item": {"name": "runs"}, "container": {"State": {"Running": True, "Paused": False}}},
         {"item": {"name": "paused"}, "container": {"State": {"Running": True, "Paused": True}}},
         {"item": {"name": "stopped"}, "container": {"State": {"Running": False, "Paused": False}}},
