@@ -1,0 +1,171 @@
+"""What each run of the role did, and what it left alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.runs import Run
+
+if TYPE_CHECKING:
+    from tests.support.runs import Runs
+
+    from .conftest import Engine
+
+CONFIGURE = "Install | Configure the engine"
+PACKAGES = "Install | Install the packages"
+RESTART = "Start | Restart the engine with its configuration, now and at every boot"
+MANUAL = {"live-restore": False, "labels": ["owner=somebody"], "debug": True}
+
+
+def tasks(run: Run) -> set[str]:
+    """Name the tasks that changed something."""
+    return {task for task, _ in run.changed_items}
+
+
+@pytest.fixture(scope="module")
+def sequence(runs: Runs) -> list[Run]:
+    """Return the scenario's runs of converge.yml, when they are those of `molecule test`."""
+    found = [run for run in runs.all() if run.playbook == "converge.yml"]
+    if [run.check for run in found[:6]] != [True, False, False, True, False, True]:
+        pytest.skip("only after a full `molecule test`")
+    return found
+
+
+def test_first_runs(sequence: list[Run]) -> None:
+    """On the bare machine: predicted (but for the start, of a service that is not there yet), done, left alone."""
+    predicted, done, again = (tasks(run) for run in sequence[:3])
+    assert {CONFIGURE, PACKAGES} <= predicted
+    assert done == predicted | {RESTART}
+    assert again == set()
+
+
+def test_repair_of_drift(sequence: list[Run]) -> None:
+    predicted, done, again = (tasks(run) for run in sequence[3:6])
+    assert predicted == {CONFIGURE}
+    assert done == {CONFIGURE, RESTART}
+    assert again == set()
+
+
+def test_repair_keeps_what_the_operator_added(sequence: list[Run], engine: Engine) -> None:
+    assert sequence
+    before = json.loads(engine.host.file("/root/daemon.before").content_string)
+    now = engine.configuration
+    assert now.pop("shutdown-timeout") == 23
+    now["labels"].remove("operator.own=kept")
+    assert {**now, "labels": sorted(now["labels"])} == {**before, "labels": sorted(before["labels"])}
+    # What was overwritten is kept beside it.
+    assert engine.host.run("ls /etc/docker/daemon.json.*~").stdout
+
+
+@pytest.mark.destructive
+def test_run_without_drift_asks_once(runs: Runs, engine: Engine) -> None:
+    """Neither is the engine restarted nor any other task of the role reached."""
+    pid = engine.pid
+    result = runs.play("converge.yml")
+    assert result.returncode == 0, result.stdout
+    assert "Ask the engine" in result.stdout
+    assert "Install |" not in result.stdout.replace("Install and configure", "")
+    assert "Start |" not in result.stdout
+    assert engine.pid == pid
+
+
+@pytest.mark.destructive
+def test_stopped_engine_is_started(runs: Runs, engine: Engine) -> None:
+    """Its configuration bears the role's label, so `auto` may start it."""
+    engine.systemctl("disable --now docker.service docker.socket")
+    assert engine.host.run("docker info").rc != 0
+    assert tasks(runs.converge("--extra-vars", "docker_manage=auto")) == {RESTART}
+    assert engine.info["LiveRestoreEnabled"] is True
+    assert engine.host.service("docker").is_enabled
+    assert not runs.converge("--extra-vars", "docker_manage=auto").changes
+
+
+@pytest.mark.destructive
+def test_containers_survive_the_engine(engine: Engine, server: str) -> None:
+    """live-restore: the engine goes and comes, killed too, the container's process stays."""
+    before = engine.inspect("container", server)["State"]
+    for how in ["restart docker.service", "kill --signal=KILL --kill-whom=main docker.service"]:
+        pid = engine.pid
+        engine.systemctl(how)
+        engine.wait()
+        assert engine.pid != pid
+        now = engine.inspect("container", server)["State"]
+        assert (now["Pid"], now["StartedAt"]) == (before["Pid"], before["StartedAt"])
+    assert now["Running"]
+
+
+@pytest.mark.destructive
+def test_reboot(engine: Engine, server: str) -> None:
+    """Engine and container are back, without Ansible, and with the same configuration."""
+    boot = engine.host.check_output("systemctl show --value --property UserspaceTimestampMonotonic")
+    started = engine.inspect("container", server)["State"]["StartedAt"]
+    labels = engine.info["Labels"]
+    engine.reboot()
+    assert engine.host.check_output("systemctl show --value --property UserspaceTimestampMonotonic") != boot
+    assert engine.info["Labels"] == labels
+    state = engine.inspect("container", server)["State"]
+    assert state["Running"]
+    assert state["StartedAt"] != started
+
+
+@pytest.fixture
+def _foreign_engine(engine: Engine, runs: Runs) -> Iterator[None]:
+    """Make it an engine that somebody else has installed and configured."""
+    engine.host.check_output(
+        "cp -p /etc/docker/daemon.json /root/daemon.own && printf '%%s' %s > /etc/docker/daemon.json",
+        json.dumps(MANUAL),
+    )
+    engine.systemctl("restart docker.service")
+    engine.wait()
+    yield
+    engine.host.check_output("cp -p /root/daemon.own /etc/docker/daemon.json")
+    engine.systemctl("restart docker.service")
+    engine.wait()
+    assert not runs.converge().changes
+
+
+@pytest.mark.destructive
+@pytest.mark.usefixtures("_foreign_engine")
+@pytest.mark.parametrize("manage", ["auto", "never"])
+def test_foreign_engine_is_left_alone(runs: Runs, engine: Engine, manage: str) -> None:
+    pid = engine.pid
+    assert not runs.converge("--extra-vars", f"docker_manage={manage}").changes
+    assert engine.configuration == MANUAL
+    assert engine.pid == pid
+
+
+@pytest.mark.destructive
+@pytest.mark.usefixtures("_foreign_engine")
+def test_foreign_engine_that_is_stopped_is_started_as_it_is(runs: Runs, engine: Engine) -> None:
+    engine.systemctl("stop docker.service docker.socket")
+    assert tasks(runs.converge("--extra-vars", "docker_manage=auto")) == {"Start | Start somebody else's engine"}
+    assert engine.configuration == MANUAL
+    assert engine.info["Labels"] == MANUAL["labels"]
+
+
+@pytest.mark.destructive
+@pytest.mark.usefixtures("_foreign_engine")
+def test_stopped_engine_is_refused_when_the_role_may_not_start_it(runs: Runs, engine: Engine) -> None:
+    engine.systemctl("stop docker.service docker.socket")
+    result = runs.play("converge.yml", "--extra-vars", "docker_manage=never")
+    assert result.returncode != 0
+    assert "No Docker Engine answers on instance" in result.stdout
+    assert not engine.host.service("docker").is_running
+
+
+@pytest.mark.destructive
+@pytest.mark.usefixtures("_foreign_engine")
+def test_foreign_engine_is_configured_when_told_to(runs: Runs, engine: Engine) -> None:
+    assert tasks(runs.converge()) == {CONFIGURE, RESTART}
+    configuration = engine.configuration
+    # The operator's own stay, the declared ones win.
+    assert configuration["debug"] is True
+    assert "owner=somebody" in configuration["labels"]
+    assert configuration["live-restore"] is True
+    assert engine.info["LiveRestoreEnabled"] is True
+    assert engine.info["Debug"] is True
+    assert not runs.converge().changes
