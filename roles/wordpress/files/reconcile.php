@@ -432,7 +432,10 @@ final class Settings
         if ($current !== $wanted) {
             $this->report->change('option permalink_structure', $current, $wanted, static function () use ($wanted): void {
                 global $wp_rewrite;
-                $wp_rewrite->set_permalink_structure($wanted);
+                // Not by its set_permalink_structure(), which does nothing when it believes to have that value already:
+                // after an installation it does not know what is stored.
+                update_option('permalink_structure', $wanted);
+                $wp_rewrite->init();
                 // Plugins and the theme add rules of their own: the next request, which loads them, writes the list.
                 update_option('rewrite_rules', '');
             });
