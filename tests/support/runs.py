@@ -112,7 +112,7 @@ class Runs:
         :param arguments: further arguments of ansible-playbook.
         :param environment: further environment variables.
         """
-        variables = self.scenario / "variables.yml"
+        variables = self.scenario / "vars/stack.yml"
         return subprocess.run(
             [
                 "ansible-playbook",

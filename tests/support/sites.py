@@ -25,7 +25,7 @@ def declared_variables(scenario: Path | None) -> dict[str, Any]:
     """Return the variables that are declared for the stack, untemplated; a scenario's own win."""
     files = [PROJECT / "roles/nginx/defaults/main.yml", *sorted((PROJECT / "group_vars/all").glob("*.yml"))]
     if scenario:
-        files += [path for path in (scenario / "group_vars/all.yml", scenario / "variables.yml") if path.exists()]
+        files += [path for path in (scenario / "group_vars/all.yml", scenario / "vars/stack.yml") if path.exists()]
     variables: dict[str, Any] = {}
     for file in files:
         variables |= yaml.load(file.read_text(), Loader=VariablesLoader) or {}  # noqa: S506 -- a subclass of SafeLoader

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,8 +11,6 @@ from typing import Any
 import pytest
 
 from tests.support.stack import Stack
-
-INSTANCE = f"pressdock-molecule-{os.environ.get('MOLECULE_SCENARIO_NAME', 'docker')}"
 
 # An image of four symbolic links: the machine's own programs are mounted below /usr.
 MAKE_IMAGE = (
@@ -30,8 +27,9 @@ SERVE = (
 class Engine:
     """The engine under test."""
 
-    def __init__(self, host: Any) -> None:
+    def __init__(self, host: Any, instance: str) -> None:
         self.host = host
+        self.instance = instance
 
     @property
     def info(self) -> dict[str, Any]:
@@ -74,14 +72,14 @@ class Engine:
 
     def reboot(self) -> None:
         """Restart the machine itself: this instance, and by no other name than its own."""
-        subprocess.run(["docker", "restart", "--time=30", INSTANCE], check=True, capture_output=True)
+        subprocess.run(["docker", "restart", "--time=30", self.instance], check=True, capture_output=True)
         self.wait()
 
 
 @pytest.fixture(scope="session")
-def engine(stack: Stack) -> Engine:
+def engine(stack: Stack, pytestconfig: pytest.Config) -> Engine:
     """Return the engine."""
-    return Engine(stack.host)
+    return Engine(stack.host, str(pytestconfig.getoption("hosts")).removeprefix("docker://"))
 
 
 @pytest.fixture

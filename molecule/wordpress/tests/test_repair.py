@@ -1,0 +1,204 @@
+"""What a run says about drift and repairs, and that a killed installation leaves no half a site."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+import pytest
+
+from tests.support.runs import Run, Runs
+from tests.support.stack import Stack
+
+Site = Any
+RECONCILE = (
+    "docker exec --interactive quayside-wordpress-{site} php /usr/local/lib/wordpress/reconcile.php"
+    " < /root/{site}-{kind}.json"
+)
+TABLES = 12
+"""Of a new site."""
+
+DRIFT = {
+    "hafen": [
+        'option blogname: "Gekapert" -> ',
+        'option siteurl: "https://elsewhere.example.test" -> ',
+        'option home: "https://elsewhere.example.test" -> ',
+        'option admin_email: "pirat@example.test" -> ',
+        'option posts_per_page: "99" -> "7"',
+        "option blogdescription: ",
+        'user kapitaen: user_email: "pirat@example.test" -> ',
+        'user kapitaen: display_name: "Pirat" -> ',
+        "user kapitaen: password",
+        'user lotse: role: "administrator" -> "editor"',
+        'user heizer: none -> "contributor"',
+        'theme: "fremd" -> "twentytwentyfive"',
+        'plugin fremd/fremd.php: "active" -> "inactive"',
+        'plugin akismet: "inactive" -> "active"',
+    ],
+    "laden": [
+        'directory upgrade: none -> "0755"',
+        'mode of directory uploads: "0700" -> "0755"',
+        "translation fr_FR.mo: none -> ",
+        'option WPLANG: "" -> "fr_FR"',
+        'option timezone_string: "UTC" -> "America/St_Johns"',
+        'option permalink_structure: "/%postname%/" -> "/archives/%post_id%"',
+        'option thumbnail_size_w: "321" -> "123"',
+        'user patron: role: "subscriber" -> "administrator"',
+        "user vendeur: password",
+        'theme: "fremd" -> "twentytwentyfive"',
+    ],
+}
+"""Site to the beginnings of what a run says about the drift of side_effect.yml: all of it, and nothing else."""
+
+
+@pytest.fixture(scope="module")
+def sequence(runs: Runs) -> list[Run]:
+    """Return the scenario's runs of converge.yml: check, converge, idempotence, check, repair, check."""
+    sequence = [run for run in runs.all() if run.playbook == "converge.yml"]
+    if [run.check for run in sequence[:6]] != [True, False, False, True, False, True]:
+        pytest.skip("only after a full `molecule test`: the runs are not those of its sequence")
+    return sequence
+
+
+@pytest.fixture(scope="module")
+def reports(runs: Runs, sequence: list[Run]) -> list[dict[str, list[str]]]:
+    """Return what each run said about each site, of the runs that had something to say about it."""
+    assert sequence
+    text = re.sub(r"(?m)^\S+ \S+ p=\d+ u=\S+ n=\S+ \w+\| ", "", runs.output())
+    found = []
+    for play in text.split("TASK [wordpress : Sites | Name what differed]")[1:]:
+        output = play.partition("\nTASK [")[0].partition("\nPLAY RECAP")[0]
+        report = {}
+        for part in output.split("(item=")[1:]:
+            name, _, rest = part.partition(")")
+            report[name] = re.findall(r"(?m)^    - (.*(?:\n      .*)*)", rest)
+        if report:
+            found.append(report)
+    return found
+
+
+def test_repair_names_each_change_and_no_other(reports: list[dict[str, list[str]]]) -> None:
+    assert len(reports) >= 3, "the installation, a prediction and a repair"
+    repair = reports[2]
+    assert set(repair) == set(DRIFT)
+    for site, beginnings in DRIFT.items():
+        said = [re.sub(r"\s+", " ", line.strip("'").replace("''", "'")) for line in repair[site]]
+        assert len(said) == len(beginnings), said
+        for line, beginning in zip(said, beginnings, strict=True):
+            assert line.startswith(beginning), line
+
+
+def test_check_predicts_the_same_words(reports: list[dict[str, list[str]]]) -> None:
+    assert reports[1] == reports[2]
+
+
+def test_repair_replaces_no_container(runs: Runs) -> None:
+    before, now = runs.snapshot("before"), runs.engine_now()
+    assert {n: s.identifier for n, s in before.items()} == {n: s.identifier for n, s in now.items()}
+
+
+def test_broken_plugin_does_not_stop_the_repair(hafen: Site) -> None:
+    """The one that was activated throws; it is still on the volume, but not active."""
+    assert "fremd" in hafen.wordpress("scandir(WP_PLUGIN_DIR)")
+    assert hafen.wordpress("get_option('active_plugins')") == ["akismet/akismet.php"]
+
+
+def reconcile(stack: Stack, site: str, kind: str) -> Any:
+    """Run a site's reconciler by hand."""
+    return stack.host.run(RECONCILE.format(site=site, kind=kind))
+
+
+def reconcile_and_kill(stack: Stack, site: str, delay: float) -> int:
+    """Start a site's reconciler, kill it by the kernel after so many seconds, and return its exit code."""
+    start = RECONCILE.format(site=site, kind="repair")
+    kill = "pkill -KILL -f '^php /usr/local/lib/wordpress/reconcile.php'"
+    return int(stack.host.run(f"({start} > /root/killed.log 2>&1) & sleep {delay}; {kill}; wait $!").rc)
+
+
+def drop_tables(site: Site) -> None:
+    """Make the database as empty as a new one."""
+    tables = site.sql("SHOW TABLES").split()
+    if tables:
+        site.sql("SET FOREIGN_KEY_CHECKS = 0; DROP TABLE " + ", ".join(f"`{table}`" for table in tables))
+    assert site.sql("SHOW TABLES") == ""
+
+
+@pytest.mark.destructive
+def test_killed_installation_leaves_no_half_a_site(stack: Stack, runs: Runs, brache: Site) -> None:
+    """Killed at several moments: there is either no site or a whole one, and the next run makes it whole."""
+    assert runs.play("declared.yml").returncode == 0
+    cut_off = []
+    for delay in (0.25, 0.5, 0.75, 1.0, 1.3, 1.7, 2.2):
+        drop_tables(brache)
+        code = reconcile_and_kill(stack, "brache", delay)
+        tables = brache.sql("SHOW TABLES").split()
+        visible = [table for table in tables if table.startswith("hafen_")]
+        assert len(visible) in {0, TABLES}, visible
+        assert code in {0, 137}, brache.stack.host.check_output("cat /root/killed.log")
+        cut_off.append((code, len(tables) - len(visible)))
+        if not visible:
+            # Nobody sees anything of WordPress's installation.
+            answer = brache.ask("/wp-admin/install.php")
+            assert "Status: 503" in answer
+        result = reconcile(stack, "brache", "repair")
+        assert result.rc == 0, result.stderr
+        assert_whole(stack, brache)
+    assert any(code == 137 and staged > 0 for code, staged in cut_off), f"no kill hit the installation: {cut_off}"
+
+
+def assert_whole(stack: Stack, site: Site) -> None:
+    """Raise unless the site is as declared, with nothing left over."""
+    again = reconcile(stack, site.name, "check")
+    assert again.rc == 0, again.stderr
+    assert '"changes":[]' in again.stdout
+    tables = site.sql("SHOW TABLES").split()
+    assert len(tables) == TABLES
+    assert all(table.startswith(site.prefix) for table in tables)
+    assert site.sql("SELECT user_login FROM hafen_users ORDER BY 1").split() == ["bauer", "knecht"]
+    assert "Status:" not in site.ask().partition("\r\n\r\n")[0]
+
+
+@pytest.mark.destructive
+def test_killed_repair_is_finished_by_the_next_run(stack: Stack, runs: Runs, brache: Site) -> None:
+    assert runs.play("declared.yml").returncode == 0
+    spoil = (
+        "UPDATE hafen_options SET option_value = 'x'"
+        " WHERE option_name IN ('blogname', 'home', 'siteurl', 'timezone_string');"
+        "DELETE FROM hafen_users WHERE user_login = 'knecht';"
+        "UPDATE hafen_users SET user_pass = 'x' WHERE user_login = 'bauer'"
+    )
+    for delay in (0.4, 0.7, 1.0):
+        brache.sql(spoil)
+        reconcile_and_kill(stack, "brache", delay)
+        assert reconcile(stack, "brache", "repair").rc == 0
+        assert_whole(stack, brache)
+
+
+@pytest.mark.destructive
+def test_two_runs_at_once_wait_for_each_other(stack: Stack, runs: Runs, brache: Site) -> None:
+    assert runs.play("declared.yml").returncode == 0
+    drop_tables(brache)
+    start = RECONCILE.format(site="brache", kind="repair")
+    output = stack.host.check_output(
+        f"for i in 1 2 3; do ({start} > /root/parallel.$i 2>&1; echo $? >> /root/parallel.$i) & done; wait;"
+        " cat /root/parallel.*; rm /root/parallel.*"
+    )
+    assert output.count('"installed":true') == 1, output
+    assert output.count('"changed":false') == 2, output
+    assert_whole(stack, brache)
+
+
+@pytest.mark.destructive
+def test_site_without_its_directories_is_unhealthy(stack: Stack, brache: Site) -> None:
+    """Its health is PHP's own: a content directory that PHP cannot write is noticed."""
+    directory = "/srv/harbour/quayside/volumes/sites/brache/wp-content"
+    probe = ("probe", "fastcgi", "127.0.0.1:9000", "/usr/local/lib/wordpress/health.php")
+    assert brache.container.run(*probe).rc == 0
+    stack.host.check_output("chown 0:0 %s", directory)
+    try:
+        time.sleep(0.1)
+        assert brache.container.run(*probe).rc == 1
+    finally:
+        stack.host.check_output("chown 613:613 %s", directory)
+    assert brache.container.run(*probe).rc == 0

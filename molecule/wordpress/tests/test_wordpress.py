@@ -1,0 +1,263 @@
+"""The sites as WordPress, FPM and the database tell about them, and what their containers can reach."""
+
+from __future__ import annotations
+
+import html
+import json
+import time
+from typing import Any
+
+import pytest
+
+from filter_plugins.secrets import derive_secret
+from tests.support.runs import Runs
+from tests.support.stack import Stack
+
+# Said a second time: the values of group_vars, where YAML and Jinja had to be got through. Spaces at the ends are not
+# part of a password: WordPress removes them from what is typed.
+TITLE = 'Käpt\'n "Blau" & Söhne \\ 100 %'
+TAGLINE = 'Leinen los! "Ahoi" & \\ %s'
+OWNERS_PASSWORD = (
+    '  "; DROP TABLE users; -- {{ 7 * 7 }} {% raw %} $HOME $(id) `id` %s %25 & | !'
+    " <?php echo 1 ?> \\ \\' \\n ü 漢 🦀 # "
+)
+EDITORS_PASSWORD = "-- it's #{{ lookup('pipe', 'id') }}' @:> \\0\\\\"
+
+# tests.conftest cannot be imported by a name that mypy would know.
+Site = Any
+
+
+@pytest.fixture(params=["hafen", "laden"])
+def site(request: pytest.FixtureRequest) -> Site:
+    """Return each site in turn."""
+    return request.getfixturevalue(request.param)
+
+
+# --- Declared values -----------------------------------------------------------------------------------------------
+
+
+def test_german_site(hafen: Site) -> None:
+    found = hafen.wordpress(
+        "['title' => get_option('blogname'), 'tagline' => get_option('blogdescription'), 'locale' => get_locale(),"
+        " 'zone' => wp_timezone_string(), 'links' => get_option('permalink_structure'), 'url' => home_url(),"
+        " 'core' => site_url(), 'posts' => get_option('posts_per_page'),"
+        " 'pings' => get_option('default_comment_status'),"
+        " 'theme' => get_stylesheet(), 'plugins' => get_option('active_plugins'), 'words' => __('Log Out'),"
+        " 'mail' => get_option('admin_email')]"
+    )
+    assert (html.unescape(found.pop("title")), html.unescape(found.pop("tagline"))) == (TITLE, TAGLINE)
+    assert found == {
+        "locale": "de_DE", "zone": "Europe/Berlin", "links": "/logbuch/%postname%/", "url": hafen.url,
+        "core": hafen.url, "posts": "7", "pings": "closed", "theme": "twentytwentyfive",
+        "plugins": ["akismet/akismet.php"], "words": "Abmelden", "mail": "kapitaen@example.test",
+    }  # fmt: skip
+
+
+def test_french_site(laden: Site) -> None:
+    found = laden.wordpress(
+        "['title' => get_option('blogname'), 'locale' => get_locale(), 'zone' => wp_timezone_string(),"
+        " 'links' => get_option('permalink_structure'), 'url' => home_url(), 'public' => get_option('blog_public'),"
+        " 'size' => get_option('thumbnail_size_w'), 'plugins' => get_option('active_plugins'),"
+        " 'words' => __('Log Out')]"
+    )
+    assert found == {
+        "title": "La boutique", "locale": "fr_FR", "zone": "America/St_Johns", "links": "/archives/%post_id%",
+        "url": laden.url, "public": "0", "size": "123", "plugins": [], "words": "Se déconnecter",
+    }  # fmt: skip
+
+
+def test_database_holds_the_same(hafen: Site, laden: Site) -> None:
+    """Not only WordPress, which has the address from its configuration, says so."""
+    assert html.unescape(hafen.option("blogname")) == TITLE
+    for site in (hafen, laden):
+        assert (site.option("siteurl"), site.option("home")) == (site.url, site.url)
+
+
+def test_users(hafen: Site, laden: Site) -> None:
+    users = (
+        "array_map(fn ($u) => [$u->user_login, $u->user_email, array_values($u->roles), $u->display_name], get_users())"
+    )
+    assert sorted(hafen.wordpress(users)) == [
+        ["heizer", "heizer@example.test", ["contributor"], "heizer"],
+        ["kapitaen", "kapitaen@example.test", ["administrator"], "Der Kapitän"],
+        ["lotse", "lotse@example.test", ["editor"], "lotse"],
+    ]
+    assert sorted(laden.wordpress(users)) == [
+        ["patron", "patron@example.test", ["administrator"], "patron"],
+        ["vendeur", "vendeur@example.test", ["author"], "vendeur"],
+    ]
+
+
+def test_given_passwords_log_in(hafen: Site) -> None:
+    """Exactly those: by the form that people use."""
+    for login, password in (("kapitaen", OWNERS_PASSWORD), ("lotse", EDITORS_PASSWORD)):
+        assert hafen.logs_in(login, password)
+        assert not hafen.logs_in(login, password[:-2])
+    assert not hafen.logs_in("kapitaen", "a known password")
+
+
+def test_derived_passwords_log_in(laden: Site, hafen: Site, installation_key: str) -> None:
+    """With the version that is declared: the owner's was raised once."""
+    owner, author = "wordpress/laden/patron", "wordpress/laden/vendeur"
+    assert laden.logs_in("patron", derive_secret(installation_key, owner, 2))
+    assert not laden.logs_in("patron", derive_secret(installation_key, owner, 1))
+    assert laden.logs_in("vendeur", derive_secret(installation_key, author, 1))
+    assert hafen.logs_in("heizer", derive_secret(installation_key, "wordpress/hafen/heizer", 1))
+
+
+def test_given_passwords_are_in_no_output(runs: Runs) -> None:
+    output = runs.output()
+    assert "Sites | Compare and repair" in output
+    for part in ("DROP TABLE users; --", "lookup('pipe', 'id')"):
+        assert part not in output
+
+
+# --- FPM -----------------------------------------------------------------------------------------------------------
+
+
+def test_fpm_shows_the_site(hafen: Site, laden: Site) -> None:
+    for site, title, language in ((hafen, TITLE, "de"), (laden, "La boutique", "fr-FR")):
+        page = html.unescape(site.ask())
+        assert title in page
+        assert f'lang="{language}' in page
+        assert "Status:" not in page.partition("\r\n\r\n")[0]
+        # 404 for what is not there, by WordPress itself: it knows its permalinks.
+        assert "Status: 404" in site.ask(REQUEST_URI="/missing/", DOCUMENT_URI="/missing/")
+
+
+def test_permalinks_work(hafen: Site) -> None:
+    link = hafen.wordpress("get_permalink(get_posts(['numberposts' => 1])[0])")
+    path = link.removeprefix(hafen.url)
+    assert path.startswith("/logbuch/")
+    answer = hafen.ask(REQUEST_URI=path)
+    assert "Status:" not in answer.partition("\r\n\r\n")[0]
+    assert "<article" in answer or "wp-block-post-title" in answer
+
+
+def test_installation_pages_are_closed(site: Site) -> None:
+    assert "Status: 503" in site.ask("/wp-admin/install.php")
+    assert "Status: 404" in site.ask("/wp-admin/setup-config.php")
+
+
+def test_logins_are_not_told(hafen: Site) -> None:
+    assert "Status: 401" in hafen.ask(REQUEST_URI="/wp-json/wp/v2/users")
+    assert "Status: 404" in hafen.ask(REQUEST_URI="/?author=1", QUERY_STRING="author=1")
+    unknown, wrong = (
+        hafen.ask("/wp-login.php", f"log={login}&pwd=wrong", HTTP_COOKIE="wordpress_test_cookie=WP%20Cookie%20check")
+        for login in ("nobody", "kapitaen")
+    )
+    assert "login_error" in unknown
+    assert unknown.replace("nobody", "kapitaen").partition("\r\n\r\n")[2] == wrong.partition("\r\n\r\n")[2]
+
+
+LIMITS = {
+    "hafen": {"memory_limit": 88 << 20, "upload_max_filesize": 17 << 20, "post_max_size": 18 << 20},
+    "laden": {"memory_limit": 71 << 20, "upload_max_filesize": 13 << 20, "post_max_size": 14 << 20},
+}
+
+
+def test_php_limits_of_each_site(site: Site) -> None:
+    """As a request sees them."""
+    site.container.run("sh", "-c", "echo '<?php echo json_encode(ini_get_all(null, false));' > /tmp/limits.php")
+    try:
+        settings = json.loads(site.ask("/tmp/limits.php").partition("\r\n\r\n")[2])  # noqa: S108
+    finally:
+        site.container.run("rm", "/tmp/limits.php")  # noqa: S108
+    assert {name: int(settings[name]) for name in LIMITS[site.name]} == LIMITS[site.name]
+    assert settings["max_execution_time"] == "45"
+    assert "exec" in settings["disable_functions"].split(",")
+    assert int(site.container.inspect["HostConfig"]["Memory"]) == {"hafen": 320, "laden": 301}[site.name] << 20
+
+
+def test_workers_of_each_site(hafen: Site, laden: Site) -> None:
+    for site, workers in ((hafen, 2), (laden, 3)):
+        text = site.container.run("php-fpm", "-tt", "--fpm-config", "/etc/wordpress/php-fpm.conf").stderr
+        assert f"pm.max_children = {workers}\n" in text
+
+
+# --- What nobody can do --------------------------------------------------------------------------------------------
+
+
+def test_core_is_not_writable(site: Site) -> None:
+    """But the site's own directory is."""
+    write = "php -r 'exit(file_put_contents($argv[1], \"x\") === false ? 1 : 0);' -- "
+    for path in ("/usr/share/wordpress/index.php", "/usr/share/wordpress/new.php", "/usr/local/lib/wordpress/new.php"):
+        assert site.container.run("sh", "-c", write + path).rc == 1, path
+    own = f"/srv/sites/{site.name}/wp-content/uploads/new.txt"
+    assert site.container.run("sh", "-c", write + own).rc == 0
+    site.container.run("rm", own)
+
+
+def test_nobody_edits_code_in_the_dashboard(site: Site) -> None:
+    may = "array_map(fn ($c) => user_can(get_users(['role' => 'administrator'])[0], $c), {})"
+    denied = "['edit_plugins', 'edit_themes', 'edit_files', 'update_core']"
+    assert site.wordpress(may.format(denied)) == [False] * 4
+    assert site.wordpress(may.format("['manage_options', 'activate_plugins']")) == [True] * 2
+
+
+CONNECT = (
+    "mysqli_report(MYSQLI_REPORT_OFF); require '/run/secrets/site.php';"
+    "$c = @mysqli_connect(DB_HOST, DB_USER, DB_PASSWORD, $argv[1]);"
+    "echo $c ? 'connected ' . implode(',', array_column(mysqli_query($c, 'SHOW DATABASES')->fetch_all(), 0))"
+    " : mysqli_connect_error();"
+)
+
+
+def test_site_reaches_its_own_database_only(hafen: Site, laden: Site) -> None:
+    own = hafen.container.run("php", "-r", CONNECT, "site_hafen").stdout
+    assert own.startswith("connected ")
+    assert set(own.removeprefix("connected ").split(",")) == {"information_schema", "site_hafen"}
+    for database in ("site_laden", "mysql"):
+        assert "Access denied" in hafen.container.run("php", "-r", CONNECT, database).stdout
+    assert laden.container.run("php", "-r", CONNECT, "site_laden").stdout.startswith("connected ")
+
+
+def test_site_does_not_reach_another_ones_php(hafen: Site, laden: Site, stack: Stack) -> None:
+    """Neither by name nor by any address; the scheduler, which shall, does."""
+    connect = "exit(@fsockopen($argv[1], 9000, $n, $m, 2) ? 0 : 1);"
+    addresses = [n["IPAddress"] for n in laden.container.inspect["NetworkSettings"]["Networks"].values()]
+    assert len(addresses) == 2
+    for target in ("wordpress-laden", *addresses):
+        assert hafen.container.run("php", "-r", connect, target).rc == 1, target
+    assert laden.container.run("php", "-r", connect, "wordpress-laden").rc == 0
+    assert stack.container("wordpress-cron").run("php", "-r", connect, "wordpress-laden").rc == 0
+    assert stack.container("mariadb").run("sh", "-c", "getent hosts wordpress-laden").rc == 0
+
+
+def test_site_does_not_reach_the_internet(site: Site) -> None:
+    """wordpress_outbound is false: no route, and WordPress does not try."""
+    assert site.container.run("sh", "-c", "grep -c '^[^\\t]*\\t00000000' /proc/net/route").stdout.strip() == "0"
+    error = site.wordpress("wp_remote_get('https://api.wordpress.org/')->get_error_code()")
+    assert error == "http_request_not_executed"
+
+
+# --- Scheduled events ----------------------------------------------------------------------------------------------
+
+
+def test_scheduled_events_run(hafen: Site, laden: Site) -> None:
+    """A post that is due appears, though nobody visits the sites (the interval is 4 s)."""
+    insert = (
+        "wp_insert_post(['post_title' => 'Soon', 'post_content' => 'x', 'post_status' => 'future',"
+        " 'post_date_gmt' => gmdate('Y-m-d H:i:s', time() + 600)])"
+    )
+    posts = [(site, site.wordpress(insert)) for site in (hafen, laden)]
+    for site, post in posts:
+        site.sql(
+            f"UPDATE {site.prefix}posts SET post_date = '2025-05-05 05:05:05', post_date_gmt = '2025-05-05 05:05:05'"  # noqa: S608
+            f" WHERE ID = {post}"
+        )
+        assert site.sql(f"SELECT post_status FROM {site.prefix}posts WHERE ID = {post}") == "future"  # noqa: S608
+        due = f"wp_clear_scheduled_hook('publish_future_post', [{post}])"
+        now = f"wp_schedule_single_event(time(), 'publish_future_post', [{post}])"
+        assert site.wordpress(f"[{due}, {now}]") == [1, True]
+    for site, post in posts:
+        query = f"SELECT post_status FROM {site.prefix}posts WHERE ID = {post}"  # noqa: S608 -- a number
+        deadline = time.monotonic() + 20
+        while site.sql(query) != "publish":
+            assert time.monotonic() < deadline, f"{site.name}: the event did not run"
+            time.sleep(0.5)
+        site.wordpress(f"(bool) wp_delete_post({post}, true)")
+
+
+def test_visitors_do_not_run_events(hafen: Site) -> None:
+    assert hafen.wordpress("DISABLE_WP_CRON") is True
