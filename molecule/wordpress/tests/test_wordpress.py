@@ -18,7 +18,7 @@ from tests.support.stack import Stack
 TITLE = 'Käpt\'n "Blau" & Söhne \\ 100 %'
 TAGLINE = 'Leinen los! "Ahoi" & \\ %s'
 OWNERS_PASSWORD = (
-    '  "; DROP TABLE users; -- {{ 7 * 7 }} {% raw %} $HOME $(id) `id` %s %25 & | !'
+    '  "; DROP TABLE users; -- {{ 7 * 7 }} {% raw %}{% endraw %} $HOME $(id) `id` %s %25 & | !'
     " <?php echo 1 ?> \\ \\' \\n ü 漢 🦀 # "
 )
 EDITORS_PASSWORD = "-- it's #{{ lookup('pipe', 'id') }}' @:> \\0\\\\"
