@@ -50,6 +50,16 @@ class Server:
         self.container.forget()
         self.host.check_output("kill -%s %s", name, str(self.container.main_pid))
 
+    def wait_for_restart(self, restarts: int, timeout: float) -> None:
+        """Wait until the engine has noticed a crash and counts more restarts than these."""
+        start = time.monotonic()
+        while True:
+            self.container.forget()
+            if self.container.inspect["RestartCount"] > restarts and self.container.state["Running"]:
+                return
+            assert time.monotonic() - start < timeout, f"not restarted within {timeout} s"
+            time.sleep(0.2)
+
     def wait_for_health(self, status: str, timeout: float) -> float:
         """Wait until the engine reports this health; return the seconds that it took."""
         start = time.monotonic()
