@@ -65,7 +65,9 @@ def sequence(runs: Runs) -> list[Run]:
 def reports(runs: Runs, sequence: list[Run]) -> list[dict[str, list[str]]]:
     """Return what each run said about each site, of the runs that had something to say about it."""
     assert sequence
-    text = re.sub(r"(?m)^\S+ \S+ p=\d+ u=\S+ n=\S+ \w+\| ", "", runs.output())
+    # An instance that was not destroyed has left the runs before this one's creation.
+    output = runs.output().rpartition("PLAY [Create]")[2]
+    text = re.sub(r"(?m)^\S+ \S+ p=\d+ u=\S+ n=\S+ \w+\| ", "", output)
     found = []
     for play in text.split("TASK [wordpress : Sites | Name what differed]")[1:]:
         output = play.partition("\nTASK [")[0].partition("\nPLAY RECAP")[0]

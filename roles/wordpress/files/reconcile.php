@@ -419,7 +419,8 @@ final class Settings
     {
         // An option that does not exist counts as empty, as it does for most of WordPress.
         $current = get_option($name, '');
-        $wanted = self::stored(sanitize_option($name, $value));
+        // WordPress takes a language only once its files are there, which a check run does not bring.
+        $wanted = self::stored($name === 'WPLANG' ? $value : sanitize_option($name, $value));
         if (self::stored($current) !== $wanted) {
             $this->report->change("option $name", $current, $wanted, static fn () => update_option($name, $wanted));
         }
