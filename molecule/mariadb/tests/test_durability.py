@@ -38,7 +38,7 @@ def test_kill_during_commits_loses_nothing_acknowledged(
         restarts = server.container.inspect["RestartCount"]
         server.host.check_output("rm -f /tmp/acknowledged")
         server.host.check_output(writer, str(first), passwords["wordpress_blog"])
-        written = f"test \"$(tail -n 1 /tmp/acknowledged 2>/dev/null || echo 0)\" -gt {first + 50} 2>/dev/null"
+        written = f'test "$(tail -n 1 /tmp/acknowledged 2>/dev/null || echo 0)" -gt {first + 50} 2>/dev/null'
         deadline = time.monotonic() + 60
         while server.host.run(written).rc != 0:
             assert time.monotonic() < deadline, "nothing was written"
