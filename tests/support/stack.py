@@ -162,9 +162,16 @@ class Container:
         raise AssertionError(f"{self.name}: none of {files} in its control groups {groups}")
 
     def run(self, *arguments: str) -> Any:
-        """Run a command inside the container."""
+        """Run a command inside the container.
+
+        On a busy machine the engine at times loses the process before it has become the command ("waiting for init
+        preliminary setup"): then nothing has run, and it is asked once more.
+        """
         words = " ".join(["%s"] * (len(arguments) + 1))
-        return self.host.run(f"docker exec {words}", self.name, *arguments)
+        result = self.host.run(f"docker exec {words}", self.name, *arguments)
+        if result.rc == 126 and "waiting for init preliminary setup" in result.stdout + result.stderr:
+            result = self.host.run(f"docker exec {words}", self.name, *arguments)
+        return result
 
     def logs(self, lines: str = "all") -> str:
         """Return what the container has printed, both streams."""
