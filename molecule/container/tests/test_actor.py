@@ -198,3 +198,28 @@ def test_misspelt_field_is_refused_by_name(runs: Runs, variables: dict[str, obje
 def test_refuses_to_be_used_alone(runs: Runs) -> None:
     output = failure(runs.play("direct_use.yml"))
     assert "internal" in output
+
+
+@pytest.mark.destructive
+def test_undeclared_containers_and_networks_go_and_data_stays(runs: Runs, stack: Stack, toy: Container) -> None:
+    """Only what carries this stack's label goes, and what is declared is not touched."""
+    stack.host.check_output(
+        "docker create --name neighbour --label pressdock.stack=elsewhere --network none %s true",
+        toy.inspect["Config"]["Image"],
+    )
+    only = extra(toy_containers={"untouched": {"networks": ["toy"]}})
+    check = runs.play("removal.yml", only, "--check")
+    assert check.returncode == 0, check.stdout + check.stderr
+    predicted = runs.all()[-1].changed_items
+    result = runs.play("removal.yml", only)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert runs.all()[-1].changed_items == predicted
+    assert set(runs.engine_now()) == {"quayside-toy-untouched", "neighbour"}
+    networks = stack.host.check_output("docker network ls --filter label=pressdock.stack=quayside --format '{{.Name}}'")
+    assert networks.split() == ["quayside-toy"]
+    directory = stack.host.file("/srv/harbour/quayside")
+    assert stack.host.file(f"{directory.path}/secrets").listdir() == ["toy-untouched"]
+    assert "start" in stack.host.file(f"{directory.path}/volumes/toy/starts").content_string
+    again = runs.play("removal.yml", only)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert runs.all()[-1].changes == []
