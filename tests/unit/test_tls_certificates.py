@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from filter_plugins import tls
 
-ROLE = Path(__file__).resolve().parents[2] / "roles" / "nginx"
+ROLE = Path(__file__).resolve().parents[2] / "roles" / "certificates"
 NOW = dt.datetime(2031, 5, 6, 7, 8, 9, tzinfo=dt.UTC)
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
