@@ -395,6 +395,22 @@ def test_given_pair_is_written_as_it_is(run: Run, tmp_path: Path) -> None:
     assert "issued for a.test (not signed by" in run()["changes"][0]
 
 
+def test_kind_of_the_key_is_named(run: Run) -> None:
+    """Some servers take RSA and elliptic curves under different settings."""
+    certificate, key = given(rsa.generate_private_key(65537, 2048))
+    entries = (
+        {"name": "own", "domains": ["a.test"], "certificate": certificate, "key": key},
+        {"name": "made", "domains": ["b.test"]},
+    )
+    assert {name: kept["key_type"] for name, kept in run(*entries)["certificates"].items()} == {
+        "own": "RSA",
+        "made": "EC",
+    }
+    changed = ({**entries[0], "domains": ["c.test"], "certificate": "", "key": ""}, entries[1])
+    predicted = run(*changed, check=True)["certificates"]
+    assert {name: kept["key_type"] for name, kept in predicted.items()} == {"own": "", "made": "EC"}
+
+
 def test_another_chain_is_another_digest(run: Run) -> None:
     authority_key = ec.generate_private_key(ec.SECP256R1())
     certificate, key = given(issuer=("authority", authority_key))

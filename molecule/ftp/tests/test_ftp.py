@@ -425,7 +425,7 @@ def test_server_reads_what_is_declared(server: Container) -> None:
     """Asked of the process's own configuration, which the image holds."""
     text = server.run("cat", "/etc/proftpd/proftpd.conf").stdout
     assert "TimeoutIdle 77" in text
-    assert "MultilineRFC2228 on" in text
+    assert "ServerAdmin harbour@example.test" in text
     mounts = {m["Destination"]: m["Name"] for m in server.inspect["Mounts"] if m["Type"] == "volume"}
     assert mounts["/srv/ftp/market"] == "quayside-site-market"
 
