@@ -43,7 +43,7 @@ STAGES = (
     (re.compile(r"base_image : Bootstrap \| Install"), "Debian's base system"),
     (re.compile(r"container : Build \| Write"), "images"),
     (re.compile(r"container : Prepare \| Keep the directories"), "networks, volumes, secrets"),
-    (re.compile(r"(mariadb|wordpress|nginx) : "), "service {}"),
+    (re.compile(r"(mariadb|wordpress|nginx|ftp) : "), "service {}"),
     (re.compile(r"Remove superseded images"), "end"),
 )
 BUILT = re.compile(r"container : Build \| Wait for (?P<images>[^(]*)")
@@ -106,6 +106,10 @@ def converge(key_file: Path, settings: dict[str, Any], strategy: dict[str, str] 
         "stack_installation_key_file": str(key_file),
         "nginx_bind_address": "127.0.0.1",
         "nginx_https_port": PORT,
+        "ftp_bind_address": "127.0.0.1",
+        "ftp_port": PORT + 1,
+        "ftp_passive_first_port": PORT + 2,
+        "ftp_passive_last_port": PORT + 21,
         **settings,
     }
     lines: list[str] = []

@@ -45,6 +45,10 @@ RUNNING_DISK_PART = 10
 
 SHORTEST_SECRET = 12
 LONGEST_SECRET = 1024
+# What crypt(3) hashes, which checks the FTP logins.
+LONGEST_FTP_PASSWORD = 500
+# Memory of an FTP session while its password is checked.
+FTP_SESSION_BYTES = 7 * 1024**2
 # Words of examples and of the lists that attackers try first. What is left of a secret without them must still be one.
 PLACEHOLDERS = (
     "administrator", "changeit", "changeme", "placeholder", "password", "passw0rd", "p4ssw0rd", "p@ssw0rd", "passwort",
@@ -536,6 +540,8 @@ def site_secrets(sites: Any) -> dict[str, Any]:
         for key, account in accounts.items():
             if isinstance(account, Mapping) and "password" in account:
                 secrets[f"wordpress_sites.{name}.{key}.password"] = account["password"]
+        if "ftp_password" in site:
+            secrets[f"wordpress_sites.{name}.ftp_password"] = site["ftp_password"]
     return secrets
 
 
@@ -721,6 +727,51 @@ def worker_problems(values: Mapping[str, Any]) -> list[str]:
     return problems
 
 
+def ftp_problems(values: Mapping[str, Any]) -> list[str]:
+    """Check the FTP server's passive address and range, and that its sessions fit into both range and memory."""
+    names = ("first_port", "last_port")
+    first, last = (coerced(values.get(f"ftp_passive_{name}"), "int") for name in names)
+    clients = coerced(values.get("ftp_clients"), "int")
+    problems = [
+        f"{name}: {shown(values[name])}: must be at least 1"
+        for name in ("ftp_clients", "ftp_clients_per_address", "ftp_login_failures", "ftp_ban_minutes")
+        if isinstance(number := coerced(values.get(name), "int"), int) and number < 1
+    ]
+    address = values.get("ftp_passive_address") or ""
+    if address and not usable_address(address):
+        problems.append(f"ftp_passive_address: {shown(address)}: must be an IPv4 address that clients can reach")
+    sites = values.get("wordpress_sites")
+    for name, site in sites.items() if isinstance(sites, Mapping) else ():
+        password = str(site.get("ftp_password", "")) if isinstance(site, Mapping) else ""
+        if len(password.encode(errors="replace")) > LONGEST_FTP_PASSWORD:
+            problems.append(f"wordpress_sites.{name}.ftp_password: must have at most {LONGEST_FTP_PASSWORD} bytes")
+    if not all(isinstance(number, int) for number in (first, last, clients)):
+        return problems
+    if first > last:
+        problems.append(f"ftp_passive_last_port: {last}: must not be less than ftp_passive_first_port ({first})")
+    elif last - first + 1 < clients:
+        problems.append(
+            f"ftp_passive_last_port: {last}: {last - first + 1} ports from ftp_passive_first_port ({first}) on are "
+            f"fewer than ftp_clients ({clients})"
+        )
+    memory = size_of(values.get("ftp_memory"))
+    if memory and clients * FTP_SESSION_BYTES > memory:
+        problems.append(
+            f"ftp_clients: {clients}: so many sessions may need {gigabytes(clients * FTP_SESSION_BYTES)}: "
+            f"ftp_memory is {gigabytes(memory)}"
+        )
+    return problems
+
+
+def usable_address(value: Any) -> bool:
+    """Tell whether a client can be told to connect to this address."""
+    try:
+        address = ipaddress.IPv4Address(value)
+    except ValueError:
+        return False
+    return not (address.is_unspecified or address.is_multicast)
+
+
 # --- All together ---------------------------------------------------------------------------------------------------
 
 
@@ -752,7 +803,7 @@ def declared_problems(declared: Declared) -> list[str]:
         problems += site_problems(values["wordpress_sites"], declared.site_spec)
         secrets |= site_secrets(values["wordpress_sites"])
     problems += secret_problems(secrets)
-    return problems + buffer_problems(values) + worker_problems(values)
+    return problems + buffer_problems(values) + worker_problems(values) + ftp_problems(values)
 
 
 def host_problems(declared: Declared, host: Mapping[str, Any]) -> list[str]:

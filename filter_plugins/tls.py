@@ -13,8 +13,8 @@ from ansible.errors import AnsibleFilterError
 
 
 def _shared() -> ModuleType:
-    """Load the nginx role's module_utils: Ansible puts them on a module's path, but not on a filter's."""
-    path = Path(__file__).resolve().parent.parent / "roles" / "nginx" / "module_utils" / "tls_pairs.py"
+    """Load the certificates role's module_utils: Ansible puts them on a module's path, but not on a filter's."""
+    path = Path(__file__).resolve().parent.parent / "roles" / "certificates" / "module_utils" / "tls_pairs.py"
     spec = importlib.util.spec_from_file_location("pressdock_tls_pairs", path)
     if spec is None or spec.loader is None:
         raise AnsibleFilterError(f"cannot load {path}")

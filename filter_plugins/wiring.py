@@ -28,9 +28,51 @@ def nginx_sites(sites: Mapping[str, Mapping[str, Any]], upload_limit: str, conte
     }
 
 
+def ftp_sites(sites: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Choose the sites whose files are reached by FTP (all that do not say ``ftp: false``)."""
+    return {name: site for name, site in sites.items() if site.get("ftp", True)}
+
+
+def ftp_logins(sites: Mapping[str, Mapping[str, Any]], passwords: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Say who may log in to the FTP server, and on which volume: one login for each site, named after it.
+
+    :param sites: ``wordpress_sites``.
+    :param passwords: the derived password of each site; one that a site gives (``ftp_password``) goes before it.
+    :return: ``ftp_logins``, see roles/ftp/meta/argument_specs.yml.
+    """
+    return {
+        name: {
+            "password": str(site.get("ftp_password") or passwords[name]),
+            "volume": f"site-{name}",
+            "location": f"sites/{name}/wp-content",
+        }
+        for name, site in ftp_sites(sites).items()
+    }
+
+
+def ftp_certificate(sites: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Say what the FTP server's certificate is for: it has one for all names, for few clients tell which they want.
+
+    Where the first site has a certificate of the operator's, that one is shown, for its names; otherwise the stack's
+    authority issues one for the names of all sites.
+
+    :return: ``ftp_certificate``, see roles/ftp/meta/argument_specs.yml.
+    """
+    chosen = list((ftp_sites(sites) or sites).values())
+    if chosen and chosen[0].get("tls"):
+        return {"domains": [chosen[0]["domain"], *chosen[0].get("aliases", [])], **dict(chosen[0]["tls"])}
+    return {
+        "domains": [name for site in chosen for name in (site["domain"], *site.get("aliases", []))] or ["localhost"]
+    }
+
+
 class FilterModule:
     """Ansible's entry point."""
 
     def filters(self) -> dict[str, Any]:
         """Name the filters."""
-        return {"nginx_sites": nginx_sites}
+        return {
+            "ftp_certificate": ftp_certificate,
+            "ftp_logins": ftp_logins,
+            "nginx_sites": nginx_sites,
+        }

@@ -19,11 +19,24 @@ class Expectation:
     """File name of the program that is PID 1; None: any but a shell or a stand-in."""
     capabilities: frozenset[str] = frozenset()
     """Capabilities that its processes may have."""
+    port_range: bool = False
+    """Whether an unbroken range of container ports is published besides."""
+    passing_root: frozenset[str] = frozenset()
+    """Programs that may be root for the moment in which they become somebody else."""
     ports: frozenset[str] = frozenset()
     """Container ports that are published."""
 
 
 SERVICES = {
+    # As root for as long as it takes to become another user: setpriv does that for PID 1 and the health check.
+    "ftp": Expectation(
+        user=613,
+        program="proftpd",
+        capabilities=frozenset({"SETGID", "SETUID", "SYS_CHROOT"}),
+        ports=frozenset({"2121/tcp"}),
+        port_range=True,
+        passing_root=frozenset({"setpriv"}),
+    ),
     "mariadb": Expectation(user=610, program="mariadbd"),
     "nginx": Expectation(user=612, program="nginx", ports=frozenset({"8443/tcp"})),
     "wordpress": Expectation(user=613),

@@ -30,6 +30,7 @@ def run(tmp_path: Path, *options: str, **variables: Any) -> str:
     play.write_text(PLAY, encoding="utf-8")
     # Ports and resources of the machine under test are not the subject here.
     base = {"stack_installation_key": KEY, "stack_name": "unittest", "nginx_https_port": 48443, "ansible_become": False}
+    base |= {"ftp_port": 48021, "ftp_passive_first_port": 48100, "ftp_passive_last_port": 48119}
     extra = tmp_path / "extra.json"
     extra.write_text(json.dumps({**base, "preflight_disk_min": "1m", **variables}), encoding="utf-8")
     command = [str(Path(sys.executable).parent / "ansible-playbook"), str(play), "--extra-vars", f"@{extra}", *options]
@@ -64,6 +65,13 @@ def test_good_variables_pass(tmp_path: Path) -> None:
     )
     assert "failed=0" in output, output
     assert "changed=0" in output
+
+
+def test_ports_of_ftp_meet_no_others_unless_it_is_left_out(tmp_path: Path) -> None:
+    variables = {"wordpress_sites": {"blog": SITE}, "ftp_port": 48443, "nginx_https_port": 48443}
+    output = run(tmp_path, **variables)
+    assert "port 48443/tcp: published twice, by ftp and nginx" in output, output
+    assert "failed=0" in run(tmp_path, **variables, stack_ftp=False)
 
 
 def test_all_problems_are_in_one_message(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from filter_plugins import tls
 
-ROLE = Path(__file__).resolve().parents[2] / "roles" / "nginx"
+ROLE = Path(__file__).resolve().parents[2] / "roles" / "certificates"
 NOW = dt.datetime(2031, 5, 6, 7, 8, 9, tzinfo=dt.UTC)
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
@@ -393,6 +393,22 @@ def test_given_pair_is_written_as_it_is(run: Run, tmp_path: Path) -> None:
     assert first["certificates"]["shop"]["source"] == "operator"
     assert not run(entry)["changed"]
     assert "issued for a.test (not signed by" in run()["changes"][0]
+
+
+def test_kind_of_the_key_is_named(run: Run) -> None:
+    """Some servers take RSA and elliptic curves under different settings."""
+    certificate, key = given(rsa.generate_private_key(65537, 2048))
+    entries = (
+        {"name": "own", "domains": ["a.test"], "certificate": certificate, "key": key},
+        {"name": "made", "domains": ["b.test"]},
+    )
+    assert {name: kept["key_type"] for name, kept in run(*entries)["certificates"].items()} == {
+        "own": "RSA",
+        "made": "EC",
+    }
+    changed = ({**entries[0], "domains": ["c.test"], "certificate": "", "key": ""}, entries[1])
+    predicted = run(*changed, check=True)["certificates"]
+    assert {name: kept["key_type"] for name, kept in predicted.items()} == {"own": "", "made": "EC"}
 
 
 def test_another_chain_is_another_digest(run: Run) -> None:

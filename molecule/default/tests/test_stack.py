@@ -11,12 +11,15 @@ import time
 
 import pytest
 
+from filter_plugins.secrets import derive_secret
 from tests.support.runs import PROJECT, Runs
 from tests.support.sites import Site
 from tests.support.stack import Stack
 
 SITES = ["harbour", "market"]
 PORT = 8444
+FTP_PORT = 2122
+FTP_PORTS = {str(port) for port in (FTP_PORT, *range(40100, 40114))}
 
 
 def fetch(stack: Stack, address: str, *options: str, trusted: bool = True) -> str:
@@ -99,19 +102,56 @@ def test_only_the_web_server_s_port_is_open(stack: Stack) -> None:
     """On every address of the machine; what else listens is the machine's own (negative control: the port is there)."""
     published = stack.host.check_output("docker ps --format '{{.Ports}}'")
     lines = {part.strip() for line in published.splitlines() for part in line.split(",") if "->" in part}
-    assert {line.split("->")[0].rpartition(":")[2] for line in lines} == {str(PORT)}
+    ranges = [line.split("->")[0].rpartition(":")[2] for line in lines]
+    assert {port for ends in ranges for port in ports_of(ends)} == {str(PORT)} | FTP_PORTS
     listening = stack.host.check_output("ss --listening --tcp --numeric --no-header")
     ports = {line.split()[3].rpartition(":")[2] for line in listening.splitlines() if "127.0.0." not in line}
-    assert ports == {str(PORT)}
+    assert ports == {str(PORT)} | FTP_PORTS
 
 
-def test_operator_is_shown_the_logins(runs: Runs, sites: list[Site]) -> None:
+def ports_of(ends: str) -> list[str]:
+    """Write a range of ports out; one port is a range of its own."""
+    first, _, last = ends.partition("-")
+    return [str(port) for port in range(int(first), int(last or first) + 1)]
+
+
+def ftp_password(site: Site, installation_key: str) -> str:
+    """Return the password of a site's FTP login: the declared one, or the derived one."""
+    return str(site.declared.get("ftp_password") or derive_secret(installation_key, f"ftp/{site.name}"))
+
+
+def test_files_go_from_ftp_to_php_and_to_visitors(stack: Stack, site: Site, installation_key: str, runs: Runs) -> None:
+    """By curl as the client: in by FTP, read by the site's PHP and by HTTP; changed by PHP, read by FTP."""
+    password = ftp_password(site, installation_key)
+    assert password not in runs.output().partition("TASK [ftp : Logins")[0]
+    options = [
+        "curl", "--silent", "--show-error", "--max-time", "30", "--ssl-reqd", "--ftp-pasv", "--ftp-skip-pasv-ip",
+        "--cacert", f"{stack.data_directory}/ca/ca.crt", "--resolve", f"{site.domain}:{FTP_PORT}:127.0.0.1",
+        "--user", f"{site.name}:{password}", "--ftp-create-dirs",
+    ]  # fmt: skip
+    command = " ".join(["%s"] * len(options))
+    address = f"ftp://{site.domain}:{FTP_PORT}/uploads/ftp/tides.txt"
+    stack.host.check_output(f"echo high at six | {command} --upload-file - %s", *options, address)
+    path = f"/srv/sites/{site.name}/wp-content/uploads/ftp/tides.txt"
+    php = stack.container(f"wordpress-{site.name}")
+    assert php.run("php", "-r", f"echo file_get_contents('{path}');").stdout == "high at six\n"
+    assert "high at six" in fetch(stack, f"{site.url}/wp-content/uploads/ftp/tides.txt")
+    assert php.run("php", "-r", f"echo file_put_contents('{path}', 'low at noon');").stdout == "11"
+    assert stack.host.check_output(f"{command} %s", *options, address) == "low at noon"
+    wrong = [f"{option}x" if option == f"{site.name}:{password}" else option for option in options]
+    assert "530" in stack.host.run(f"{command} %s", *wrong, address).stderr
+
+
+def test_operator_is_shown_the_logins(runs: Runs, sites: list[Site], installation_key: str) -> None:
     """On request; and the derived passwords are those that the sites accept (tests/e2e logs in with them)."""
     result = runs.play(str(PROJECT / "playbooks/secrets.yml"))
     assert result.returncode == 0, result.stdout + result.stderr
     for site in sites:
         assert site.administrator.password in result.stdout
         assert f"{site.url}/wp-login.php" in result.stdout
+        # One that holds quotes is written in another way.
+        shown = ftp_password(site, installation_key)
+        assert f"{site.name} / {shown if shown.isalnum() else ''}" in result.stdout
 
 
 def test_passwords_are_printed_nowhere_else(runs: Runs, sites: list[Site]) -> None:
@@ -123,7 +163,7 @@ def test_passwords_are_printed_nowhere_else(runs: Runs, sites: list[Site]) -> No
             assert [line for line in printed if f": {login.name} /" not in line] == []
 
 
-@pytest.mark.parametrize("tag", ["docker", "mariadb", "wordpress", "nginx"])
+@pytest.mark.parametrize("tag", ["docker", "mariadb", "wordpress", "nginx", "ftp"])
 def test_one_role_alone_changes_nothing(runs: Runs, tag: str) -> None:
     run = runs.converge(f"--tags={tag}")
     assert run.changes == []

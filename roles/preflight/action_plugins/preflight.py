@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleError
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.template import Templar, trust_as_template
 
@@ -134,9 +135,15 @@ class ActionModule(ActionBase):
         variable has its own line.
         """
         found = []
+        templar = self._templar_for(variables)
+
+        def switched_on(name: str) -> bool:
+            """Tell whether a service runs: one that can be left out has a variable of this name."""
+            return bool(boolean(templar.template(variables.get(name, True)), strict=False))
+
         for role in self._roles:
             service = self._defaults.get(f"__{role.name}_service")
-            if not isinstance(service, Mapping):
+            if not isinstance(service, Mapping) or not switched_on(f"stack_{role.name}"):
                 continue
             try:
                 containers = self._templar_for(variables, role).template(service.get("containers") or [])

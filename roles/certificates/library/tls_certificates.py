@@ -145,8 +145,8 @@ digest:
   type: str
   returned: always
 certificates:
-  description: For each name its C(fingerprint) (SHA-256, hexadecimal), C(not_after) (ISO 8601, UTC), C(domains) and
-    C(source).
+  description: For each name its C(fingerprint) (SHA-256, hexadecimal), C(not_after) (ISO 8601, UTC), C(domains),
+    C(source), and C(key_type) (C(EC) or C(RSA), empty where it is not known yet).
   type: dict
   returned: always
 authority:
@@ -278,6 +278,11 @@ def signed_by(certificate: Any, authority: Any) -> bool:
     except (InvalidSignature, TypeError, ValueError):
         return False
     return True
+
+
+def key_type(certificate: Any) -> str:
+    """Name the kind of a certificate's key: servers take elliptic curves and RSA under different settings."""
+    return "EC" if isinstance(certificate.public_key(), ec.EllipticCurvePublicKey) else "RSA"
 
 
 def read_text(path: Path) -> str | None:
@@ -611,6 +616,7 @@ class Keeper:
             "not_after": valid_until(chain[0]).isoformat() if chain else "",
             "domains": entry["domains"],
             "source": "operator" if entry["certificate"] else "authority",
+            "key_type": key_type(chain[0]) if chain else "",
         }
 
     @staticmethod
