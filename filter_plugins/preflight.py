@@ -35,6 +35,8 @@ def _sibling(name: str) -> Any:
 bytes_from_size = _sibling("formats").bytes_from_size
 parse_key = _sibling("secrets").parse_key
 tls_pair_problems = _sibling("tls").tls_pair_problems
+site_package_problems = _sibling("packages").site_package_problems
+site_package_file_problems = _sibling("packages").site_package_file_problems
 
 DISTRIBUTIONS = {"Debian": ("12", "13"), "Ubuntu": ("24.04",)}
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -65,6 +67,8 @@ EMAIL = re.compile(
 )
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+RELEASE_VERSION = re.compile(r"[0-9]+\.[0-9]+(\.[0-9]+)?(-[A-Za-z0-9]+)?")
+WEB_ADDRESS = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(/[^\s'\"\\]*)?")
 TABLE_PREFIX = re.compile(r"[A-Za-z0-9_]{1,20}")
 ACCOUNT_KEYS = ("display_name", "email", "password", "role")
 WORDPRESS_ROLES = ("administrator", "editor", "author", "contributor", "subscriber")
@@ -450,11 +454,7 @@ def one_site_problems(place: str, site: Mapping[str, Any]) -> list[str]:
     problems += user_problems(place, site)
     if "theme" in site and not (isinstance(site["theme"], str) and SLUG.fullmatch(site["theme"])):
         problems.append(f"{place}.theme: {shown(site['theme'])}: must be a theme's directory name")
-    plugins = site.get("plugins")
-    if isinstance(plugins, list | tuple):
-        for index, plugin in enumerate(plugins):
-            if not isinstance(plugin, str) or not SLUG.fullmatch(plugin):
-                problems.append(f"{place}.plugins[{index}]: {shown(plugin)}: must be a plugin's directory name")
+    problems += site_package_problems(place, site)
     for key in ("memory", "memory_limit", "upload_limit"):
         if key in site:
             problems += size_problems(f"{place}.{key}", site[key])
@@ -772,6 +772,35 @@ def usable_address(value: Any) -> bool:
     return not (address.is_unspecified or address.is_multicast)
 
 
+def source_problems(values: Mapping[str, Any]) -> list[str]:
+    """Check where WordPress, plugins and themes come from."""
+    problems = []
+    version, sha256 = values.get("wordpress_release_version"), values.get("wordpress_release_sha256")
+    if values.get("wordpress_source") == "release":
+        if not (isinstance(version, str) and RELEASE_VERSION.fullmatch(version)):
+            problems.append(
+                f"wordpress_release_version: {shown(version)}: must be a version such as 6.9.1 when wordpress_source "
+                "is release"
+            )
+        if not (isinstance(sha256, str) and re.fullmatch(r"[0-9a-f]{64}", sha256)):
+            problems.append(
+                f"wordpress_release_sha256: {shown(sha256)}: must be 64 hexadecimal digits in lower case when "
+                "wordpress_source is release"
+            )
+    problems += [
+        f"{name}: {shown(value)}: must be an address that begins with https:// or http://"
+        for name in ("wordpress_release_url", "wordpress_directory_url")
+        if (value := values.get(name)) and not (isinstance(value, str) and WEB_ADDRESS.fullmatch(value))
+    ]
+    sites = values.get("wordpress_sites")
+    for name, site in sites.items() if isinstance(sites, Mapping) else ():
+        if coerced(values.get("wordpress_outbound"), "bool") is False and isinstance(site, Mapping):
+            place = f"wordpress_sites.{name}"
+            alone = site_package_problems(place, site)
+            problems += [p for p in site_package_problems(place, site, outbound=False) if p not in alone]
+    return problems
+
+
 # --- All together ---------------------------------------------------------------------------------------------------
 
 
@@ -803,7 +832,8 @@ def declared_problems(declared: Declared) -> list[str]:
         problems += site_problems(values["wordpress_sites"], declared.site_spec)
         secrets |= site_secrets(values["wordpress_sites"])
     problems += secret_problems(secrets)
-    return problems + buffer_problems(values) + worker_problems(values) + ftp_problems(values)
+    problems += ftp_problems(values) + source_problems(values)
+    return problems + buffer_problems(values) + worker_problems(values)
 
 
 def host_problems(declared: Declared, host: Mapping[str, Any]) -> list[str]:

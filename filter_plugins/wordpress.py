@@ -40,11 +40,34 @@ def wordpress_problems(results: Iterable[Mapping[str, Any]]) -> list[str]:
 
 def wordpress_changes(results: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
     """List what differed on each site that was changed (in a check run: would be), without secrets."""
-    return {
-        result["item"]["key"]: [wordpress_change(change) for change in json.loads(result["stdout"])["changes"]]
+    changes = {result["item"]["key"]: _report(result).get("changes") or [] for result in results}
+    return {site: [wordpress_change(change) for change in found] for site, found in changes.items() if found}
+
+
+def wordpress_missing(results: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """List the packages of the controller that sites lack: ``{site, digest}``."""
+    return [
+        {"site": result["item"]["key"], "digest": digest}
         for result in results
-        if result.get("changed")
-    }
+        for digest in _report(result).get("missing") or []
+    ]
+
+
+def wordpress_foreign(results: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """List the plugins and themes on each site's volume that nobody declares, for sites that have any."""
+    found = {result["item"]["key"]: _report(result).get("foreign") or [] for result in results}
+    return {site: names for site, names in found.items() if names}
+
+
+def wordpress_last(results: Iterable[Mapping[str, Any]], again: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Replace the results of those sites that were asked a second time."""
+    second = {result["item"]["key"]: result for result in again}
+    return [second.get(result["item"]["key"], result) for result in results]
+
+
+def _report(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the reconciler's report; empty where it failed."""
+    return dict(json.loads(result["stdout"])) if result.get("rc", 1) == 0 else {}
 
 
 class FilterModule:
@@ -52,4 +75,10 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Name the filters."""
-        return {"wordpress_changes": wordpress_changes, "wordpress_problems": wordpress_problems}
+        return {
+            "wordpress_changes": wordpress_changes,
+            "wordpress_foreign": wordpress_foreign,
+            "wordpress_last": wordpress_last,
+            "wordpress_missing": wordpress_missing,
+            "wordpress_problems": wordpress_problems,
+        }

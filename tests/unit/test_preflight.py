@@ -769,6 +769,37 @@ def declared(**changes: Any) -> preflight.Declared:
     )
 
 
+SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+RELEASE = {"wordpress_source": "release", "wordpress_release_version": "6.9.1", "wordpress_release_sha256": SHA256}
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({}, None),
+        ({"wordpress_source": "debian", "wordpress_release_version": "", "wordpress_release_sha256": ""}, None),
+        ({"wordpress_release_version": ""}, 'wordpress_release_version: "": must be a version such as 6.9.1'),
+        ({"wordpress_release_version": "6.9'; id"}, 'wordpress_release_version: "6.9\'; id": must be a version'),
+        ({"wordpress_release_sha256": SHA256.upper()}, "wordpress_release_sha256: "),
+        ({"wordpress_release_url": "ftp://x/y"}, 'wordpress_release_url: "ftp://x/y": must be an address'),
+        ({"wordpress_release_url": "https://x/wordpress-6.9.1.tar.gz"}, None),
+        ({"wordpress_directory_url": "http://10.0.0.7:8080"}, None),
+        ({"wordpress_directory_url": "https://x/' y"}, "wordpress_directory_url: "),
+    ],
+)
+def test_sources(changes: dict[str, Any], problem: str | None) -> None:
+    problems = preflight.source_problems({**RELEASE, **changes})
+    assert len(problems) == (problem is not None)
+    assert all(line.startswith(str(problem)) for line in problems)
+
+
+def test_downloads_need_a_way_outside() -> None:
+    sites = {"blog": site(plugins=["akismet", {"slug": "crane", "version": "1.2"}])}
+    assert preflight.source_problems({"wordpress_sites": sites, "wordpress_outbound": True}) == []
+    (problem,) = preflight.source_problems({"wordpress_sites": sites, "wordpress_outbound": False})
+    assert problem.startswith("wordpress_sites.blog.plugins[1]: comes from WordPress's directory")
+
+
 def test_all_rules_pass_together() -> None:
     assert preflight.declared_problems(declared()) == []
     assert preflight.host_problems(declared(), HOST) == []

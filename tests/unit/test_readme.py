@@ -15,7 +15,7 @@ EXAMPLES: list[dict[str, Any]] = [
     yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGES["README.md"], re.DOTALL)
 ]
 SITE_SPEC = yaml.safe_load((ROOT / "roles/wordpress/meta/argument_specs.yml").read_text(encoding="utf-8"))
-DOCUMENTED = set(re.findall(r"(?m)^\| `([a-z_]+)`", (ROOT / "docs/variables.md").read_text(encoding="utf-8")))
+DOCUMENTED = set(re.findall(r"(?m)^\| `([a-z0-9_]+)`", (ROOT / "docs/variables.md").read_text(encoding="utf-8")))
 each_page = pytest.mark.parametrize("page", PAGES)
 
 
@@ -35,7 +35,7 @@ def test_an_example_is_accepted(example: dict[str, Any]) -> None:
 def test_variables_in_the_text_exist(page: str) -> None:
     """A name in backquotes that begins as a variable does is one."""
     prefixes = "stack|preflight|docker|base_image|container|mariadb|wordpress|nginx|ftp|certificates"
-    named = set(re.findall(rf"`((?:{prefixes})_[a-z_]+)\b", PAGES[page]))
+    named = set(re.findall(rf"`((?:{prefixes})_[a-z0-9_]+)\b", PAGES[page]))
     assert named <= DOCUMENTED
 
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from filter_plugins.wordpress import wordpress_changes, wordpress_problems
+from filter_plugins.wordpress import (
+    wordpress_changes,
+    wordpress_foreign,
+    wordpress_last,
+    wordpress_missing,
+    wordpress_problems,
+)
 
 CANARY = "canary-5519-secret"
 
@@ -47,3 +53,20 @@ def test_problems_are_the_reconcilers_words_without_secrets() -> None:
 
 def test_no_problem() -> None:
     assert wordpress_problems([result("blog")]) == []
+
+
+def test_site_that_lacks_packages_is_asked_twice() -> None:
+    lacking = result("blog", stdout=json.dumps({"changed": True, "changes": [], "missing": ["d1", "d2"]}))
+    first = [lacking, result("shop"), result("wiki", rc=1, stdout="")]
+    assert wordpress_missing(first) == [{"site": "blog", "digest": "d1"}, {"site": "blog", "digest": "d2"}]
+    changes = [{"what": "files of plugin x", "from": None, "to": "1.0"}]
+    # The second result is not reported as a change: the first one was.
+    again = result("blog", changes, changed=False)
+    last = wordpress_last(first, [again])
+    assert last == [again, *first[1:]]
+    assert wordpress_changes(last) == {"blog": ['files of plugin x: none -> "1.0"']}
+
+
+def test_names_what_nobody_declares() -> None:
+    found = result("blog", stdout=json.dumps({"changes": [], "foreign": ["plugin x", "theme y"]}))
+    assert wordpress_foreign([found, result("shop")]) == {"blog": ["plugin x", "theme y"]}

@@ -54,6 +54,8 @@ class ActionModule(ActionBase):
         problems += self._key_problems(rules, declared.values)
         if not any(problem.startswith("wordpress_sites") for problem in problems):
             problems += self._certificate_problems(rules, declared.values, variables)
+            for name, site in (declared.values.get("wordpress_sites") or {}).items():
+                problems += rules.site_package_file_problems(f"wordpress_sites.{name}", site)
         # What is wired from a wrong variable cannot be right either; that variable's own line is enough.
         quiet = declared.wired if problems or set(unresolved) - set(declared.wired) else ()
         problems += [problem for name, problem in unresolved.items() if name not in quiet]

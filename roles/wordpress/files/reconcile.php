@@ -4,11 +4,14 @@
  *
  *     in:  {"check": false, "title": ..., "url": ..., "locale": ..., "timezone": ..., "permalinks": ...,
  *           "users": [{"login": ..., "email": ..., "role": ..., "password": ..., "display_name": null}, ...],
- *           "theme": ..., "plugins": [slug, ...], "options": {name: value, ...}}
- *     out: {"changed": true, "installed": false, "wordpress": "6.8", "changes": [{"what": ..., "from": ..., "to": ...}]}
+ *           "theme": ..., "plugins": [slug, ...], "options": {name: value, ...}, "directory_url": ...,
+ *           "packages": [{"kind": "plugin", "slug": ..., "version": ..., "from": ..., "sha256": ..., "digest": ...}, ...]}
+ *     out: {"changed": true, "installed": false, "wordpress": "6.8", "changes": [{"what": ..., "from": ..., "to": ...}],
+ *           "missing": [digest, ...], "foreign": ["plugin x", ...]}
  *
  * "installed" says whether this run installed the site; with "check", "changes" are predictions and nothing is
- * written. The first user becomes the owner of a new site. Passwords are never printed. Anything unexpected, PHP
+ * written. With "missing" nothing was done: the packages with these digests have to be delivered first (see
+ * packages.php). The first user becomes the owner of a new site. Passwords are never printed. Anything unexpected, PHP
  * warnings included, ends the run with a message on stderr and a status other than 0.
  *
  * It may be killed at any moment and run again: a new site is made under another table prefix and appears at once
@@ -69,6 +72,10 @@ final class Declaration
     public readonly string $theme;
     /** @var list<string> */
     public readonly array $plugins;
+    /** @var list<array{kind: string, slug: string, version: string, from: string, sha256: string, digest: string}> */
+    public readonly array $packages;
+    /** Server in place of WordPress's own directory, or empty. */
+    public readonly string $directory_url;
     /** @var array<string, mixed> */
     public readonly array $options;
 
@@ -94,6 +101,23 @@ final class Declaration
             throw new Problem('the declaration is not what is expected: ' . $error->getMessage());
         }
         $this->validate();
+    }
+
+    /** Says whether the files of a plugin or a theme are declared, not only its use. */
+    public function packaged(string $kind, string $slug): bool
+    {
+        foreach ($this->packages as $package) {
+            if ($package['kind'] === $kind && $package['slug'] === $slug) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /** Says whether a plugin or a theme is used whose files are not declared. */
+    public function usesOwn(string $kind, string $slug): bool
+    {
+        return !$this->packaged($kind, $slug) && ($kind === 'plugin' ? in_array($slug, $this->plugins, true) : $slug === $this->theme);
     }
 
     private function validate(): void
@@ -156,12 +180,13 @@ final class Content
     public function demandDeclared(): void
     {
         $theme = $this->declared->theme;
-        if (!is_file(WP_CONTENT_DIR . "/themes/$theme/style.css") && !is_file(CORE . "wp-content/themes/$theme/style.css")) {
+        if (!$this->declared->packaged('theme', $theme)
+            && !is_file(WP_CONTENT_DIR . "/themes/$theme/style.css") && !is_file(CORE . "wp-content/themes/$theme/style.css")) {
             $available = array_unique([...$this->names('themes', CORE . 'wp-content'), ...$this->names('themes', WP_CONTENT_DIR)]);
             throw new Problem("theme: \"$theme\" is neither in the image nor on the site's volume; there are: "
                 . implode(', ', $available));
         }
-        foreach ($this->declared->plugins as $slug) {
+        foreach ($this->ownPlugins() as $slug) {
             if ($this->plugin($slug, WP_CONTENT_DIR) === null && $this->plugin($slug, CORE . 'wp-content') === null) {
                 $available = array_unique([...$this->names('plugins', CORE . 'wp-content'), ...$this->names('plugins', WP_CONTENT_DIR)]);
                 throw new Problem("plugins: \"$slug\" is neither in the image nor on the site's volume; there are: "
@@ -205,7 +230,7 @@ final class Content
     {
         $this->directories();
         $this->languages();
-        foreach ($this->declared->plugins as $slug) {
+        foreach ($this->ownPlugins() as $slug) {
             if ($this->plugin($slug, WP_CONTENT_DIR) === null) {
                 $this->copyPlugin($slug);
             }
@@ -273,6 +298,12 @@ final class Content
             copy_tree($source, $partial);
             rename($partial, $target);
         });
+    }
+
+    /** @return list<string> plugins that are declared without their files */
+    private function ownPlugins(): array
+    {
+        return array_values(array_filter($this->declared->plugins, fn (string $slug): bool => $this->declared->usesOwn('plugin', $slug)));
     }
 
     /** Returns the path of a plugin's directory, or of its only file, below a wp-content directory. */
@@ -548,7 +579,7 @@ final class Users
     }
 }
 
-/** The active theme, and exactly the declared plugins active. Nothing is ever deleted. */
+/** The active theme, and exactly the declared plugins active. Files are the business of Content and Packages. */
 final class Extensions
 {
     public function __construct(private readonly Declaration $declared, private readonly Report $report)
@@ -567,6 +598,11 @@ final class Extensions
         $slug = $this->declared->theme;
         $theme = wp_get_theme($slug);
         $errors = $theme->errors();
+        if ($errors !== false && $this->report->check && $this->declared->packaged('theme', $slug)) {
+            // In a check, the files have not been installed yet.
+            $this->report->change('theme', get_option('stylesheet'), $slug, static fn () => null);
+            return;
+        }
         if ($errors !== false) {
             throw new Problem("theme $slug: " . words($errors->get_error_message()));
         }
@@ -702,7 +738,10 @@ function reconcile_site(Declaration $declared, Report $report): void
 {
     (new Settings($declared, $report))->reconcile();
     (new Users($declared, $report))->reconcile();
+    $packages = new Packages($declared, $report);
+    $packages->install();
     (new Extensions($declared, $report))->reconcile();
+    $packages->removeUndeclared();
 }
 
 /** What a check says about a site that is not installed yet. */
@@ -712,6 +751,9 @@ function predict_installation(Declaration $declared, Report $report): void
     $report->change('site', null, "installed at $declared->url", $nothing);
     foreach ($declared->users as $user) {
         $report->change("user {$user['login']}", null, $user['role'], $nothing);
+    }
+    foreach ($declared->packages as $package) {
+        $report->change("files of {$package['kind']} {$package['slug']}", null, $package['version'], $nothing);
     }
     $report->change('theme', null, $declared->theme, $nothing);
     foreach ($declared->plugins as $slug) {
@@ -761,7 +803,11 @@ function watch(): void
     });
 }
 
-function finish(Report $report, bool $installed, string $version): never
+/**
+ * @param list<string> $missing digests of packages that have to be delivered
+ * @param list<string> $foreign plugins and themes that nobody declares
+ */
+function finish(Report $report, bool $installed, string $version, array $missing = [], array $foreign = []): never
 {
     $output = '';
     while (ob_get_level()) {
@@ -772,10 +818,12 @@ function finish(Report $report, bool $installed, string $version): never
     }
     $GLOBALS['pressdock_finished'] = true;
     fwrite(STDOUT, json_encode([
-        'changed' => $report->changes !== [],
+        'changed' => $report->changes !== [] || $missing !== [],
         'installed' => $installed,
         'wordpress' => $version,
         'changes' => $report->changes,
+        'missing' => $missing,
+        'foreign' => $foreign,
     ], JSON_THROW_ON_ERROR | JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES) . "\n");
     exit(0);
 }
@@ -784,6 +832,7 @@ function finish(Report $report, bool $installed, string $version): never
 
 watch();
 umask(0022);
+require __DIR__ . '/packages.php';
 require_once SITE_FILE;
 require CORE . 'wp-includes/version.php';
 
@@ -798,6 +847,11 @@ if ($pressdock_installing) {
     $pressdock_content->demandNoOtherSite($pressdock_prefix);
 }
 
+$pressdock_packages = new Packages($pressdock_declared, $pressdock_report);
+$pressdock_missing = $pressdock_declared->check ? [] : $pressdock_packages->missing();
+if ($pressdock_missing) {
+    finish($pressdock_report, false, $wp_version, $pressdock_missing);
+}
 $pressdock_content->reconcile();
 if ($pressdock_installing && $pressdock_declared->check) {
     predict_installation($pressdock_declared, $pressdock_report);
@@ -831,9 +885,13 @@ $wp_filter = ['wp_die_handler' => [10 => ['pressdock' => [
 require CORE . 'wp-load.php';
 require_once ABSPATH . 'wp-admin/includes/upgrade.php';
 require_once ABSPATH . 'wp-admin/includes/plugin.php';
+require_once ABSPATH . 'wp-admin/includes/file.php';
+require_once ABSPATH . 'wp-admin/includes/plugin-install.php';
+require_once ABSPATH . 'wp-admin/includes/theme.php';
 
 add_filter('pre_wp_mail', '__return_true');
 add_filter('pre_http_request', static fn (): \WP_Error => new \WP_Error('no_network', 'no network here'));
+WP_Filesystem();
 // The stored values count, not the constants of wp-config.php.
 remove_filter('option_siteurl', '_config_wp_siteurl');
 remove_filter('option_home', '_config_wp_home');
@@ -866,4 +924,4 @@ if ($pressdock_report->changes && !$pressdock_report->check) {
 if (!$pressdock_report->check) {
     $pressdock_content->rememberSite($pressdock_prefix);
 }
-finish($pressdock_report, $pressdock_installing, $wp_version);
+finish($pressdock_report, $pressdock_installing, $wp_version, [], $pressdock_packages->foreign());

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""Pack a plugin or theme of the controller and put it into a site's container."""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleError
+from ansible.plugins.action import ActionBase
+
+PROJECT = Path(__file__).resolve().parents[3]
+
+
+def _packages() -> Any:
+    """Import the package functions: Ansible does not put filter plugins on Python's path."""
+    spec = importlib.util.spec_from_file_location("pressdock_packages", PROJECT / "filter_plugins" / "packages.py")
+    if spec is None or spec.loader is None:
+        raise AnsibleError("wordpress_package: filter_plugins/packages.py is missing")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class ActionModule(ActionBase):
+    """Takes `site` (one of wordpress_sites), `digest` (of the files), `container`, `container_path` and `owner`."""
+
+    TRANSFERS_FILES = True
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Transfer the archive to the target, and from there into the container."""
+        super().run(tmp, task_vars)
+        wanted = self._task.args
+        with tempfile.NamedTemporaryFile(prefix="pressdock-", suffix=".zip") as local:
+            local.write(_packages().package_archive(wanted["site"], wanted["digest"]))
+            local.flush()
+            remote = self._connection._shell.join_path(self._make_tmp_path(), "package.zip")
+            self._transfer_file(local.name, remote)
+        try:
+            result = self._execute_module(
+                module_name="community.docker.docker_container_copy_into",
+                module_args={
+                    "container": wanted["container"],
+                    "path": remote,
+                    "container_path": wanted["container_path"],
+                    "owner_id": int(wanted["owner"]),
+                    "group_id": int(wanted["owner"]),
+                    "mode": 0o600,
+                    "force": True,
+                    # No diff of an archive.
+                    "_max_file_size_for_diff": 1,
+                },
+                task_vars=task_vars,
+            )
+        finally:
+            self._remove_tmp_path(self._connection._shell.tmpdir)
+        return {name: value for name, value in result.items() if name != "diff"}
