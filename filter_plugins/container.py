@@ -219,8 +219,31 @@ def sealed_containers(containers: Iterable[Mapping[str, Any]], digests: Iterable
 
 
 def container_attachments(container: Mapping[str, Any], stack: str) -> list[dict[str, Any]]:
-    """Write a container's networks for `docker_container`; the alias is the short name that other services use."""
-    return [{"name": f"{stack}-{network}", "aliases": [container["name"]]} for network in container.get("networks", [])]
+    """Write a container's networks for `docker_container`.
+
+    The aliases are the short name that other services use, and that name with the network's behind it: the container's
+    address on this one of its networks.
+    """
+    name = container["name"]
+    return [
+        {"name": f"{stack}-{network}", "aliases": [name, f"{name}.{network}"]}
+        for network in container.get("networks", [])
+    ]
+
+
+def reattached_containers(results: Iterable[Mapping[str, Any]]) -> list[str]:
+    """List the engine names of containers that `docker_container` has joined to a network while they ran.
+
+    They may have another address there than the one on which they have been listening since their start.
+
+    :param results: with the module's ``actions`` (its option ``debug``).
+    """
+    names = []
+    for result in results:
+        done = {kind for action in result.get("actions", []) for kind in action}
+        if "added_to_network" in done and not done & {"created", "started", "restarted"}:
+            names.append(result["container"]["Name"].lstrip("/"))
+    return names
 
 
 def unhealthy_containers(results: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -284,6 +307,7 @@ class FilterModule:
             "host_directories": host_directories,
             "missing_images": missing_images,
             "network_changes": network_changes,
+            "reattached_containers": reattached_containers,
             "sealed_containers": sealed_containers,
             "running_containers": running_containers,
             "secret_trees": secret_trees,

@@ -1,4 +1,4 @@
-"""A browser in a container of its own, on the network of the machine under test. Nothing is installed on this one.
+"""A browser in a container of its own, on this machine's network. Nothing is installed on this one.
 
 The image is made like the test instance's (molecule/shared/image.yml), so nothing comes from a registry.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -80,16 +81,21 @@ def authority(stack: Stack) -> str:
 def chromedriver(browser_image: str, authority: str) -> Iterator[str]:
     """Run the browser's container and trust the stack's authority in it; return its driver's address."""
     name = f"pressdock-browser-{os.getpid()}"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # The engine that our docker role sets up lets containers on its own bridge not see each other.
     docker(
-        "run", "--detach", "--rm", "--name", name, "--shm-size", "512m", "--publish", "127.0.0.1::9515", browser_image
-    )
+        "run", "--detach", "--rm", "--name", name, "--shm-size", "512m", "--network", "host", browser_image,
+        "chromedriver", f"--port={port}",
+    )  # fmt: skip
     try:
         trust = (
             "mkdir -p .pki/nssdb && certutil -d sql:.pki/nssdb -N --empty-password"
             " && certutil -d sql:.pki/nssdb -A -a -t C,, -n stack"
         )
         docker("exec", "--interactive", name, "sh", "-euc", trust, standard_input=authority)
-        driver = f"http://{docker('port', name, '9515').splitlines()[0]}"
+        driver = f"http://127.0.0.1:{port}"
         for _ in range(50):
             try:
                 if requests.get(f"{driver}/status", timeout=5).json()["value"]["ready"]:

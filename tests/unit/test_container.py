@@ -212,7 +212,23 @@ class TestContainers:
         assert mount == "/run:uid=611,gid=611,mode=0700,noexec,nosuid,nodev,size=3m"
 
     def test_short_name_is_the_alias(self) -> None:
-        assert container.container_attachments(self.toy, "shop") == [{"name": "shop-web", "aliases": ["toy"]}]
+        assert container.container_attachments(self.toy, "shop") == [
+            {"name": "shop-web", "aliases": ["toy", "toy.web"]}
+        ]
+
+    @pytest.mark.parametrize(
+        ("actions", "reattached"),
+        [
+            ([{"added_to_network": "shop-web", "network_parameters": {}}], ["shop-toy"]),
+            ([{"added_to_network": "shop-web"}, {"started": "0123"}], []),
+            ([{"created": "Created container"}, {"added_to_network": "shop-web"}, {"started": "0123"}], []),
+            ([{"updated": "0123"}], []),
+            ([], []),
+        ],
+    )
+    def test_only_running_ones_are_reattached(self, actions: list[dict[str, Any]], reattached: list[str]) -> None:
+        results: list[dict[str, Any]] = [{"container": {"Name": "/shop-toy"}, "actions": actions}, {"skipped": True}]
+        assert container.reattached_containers(results) == reattached
 
     @pytest.mark.parametrize(
         ("state", "unhealthy"),

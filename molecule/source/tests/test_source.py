@@ -54,8 +54,8 @@ def plugins(kai: Container) -> dict[str, str]:
 def page(kai: Container) -> str:
     """Return the front page as FPM gives it."""
     result = kai.run(
-        "probe", "fastcgi", "127.0.0.1:9000", f"{CORE}/index.php", "REQUEST_URI=/", "HTTP_HOST=kai.example.test:8447",
-        "HTTPS=on", "SERVER_NAME=kai.example.test", "REQUEST_METHOD=GET",
+        "probe", "fastcgi", "wordpress-kai.web-kai:9000", f"{CORE}/index.php", "REQUEST_URI=/",
+        "HTTP_HOST=kai.example.test:8447", "HTTPS=on", "SERVER_NAME=kai.example.test", "REQUEST_METHOD=GET",
     )  # fmt: skip
     return str(result.stdout)
 

@@ -195,7 +195,7 @@ def test_two_runs_at_once_wait_for_each_other(stack: Stack, runs: Runs, brache: 
 def test_site_without_its_directories_is_unhealthy(stack: Stack, brache: Site) -> None:
     """Its health is PHP's own: a content directory that PHP cannot write is noticed."""
     directory = "/srv/harbour/quayside/volumes/sites/brache/wp-content"
-    probe = ("probe", "fastcgi", "127.0.0.1:9000", "/usr/local/lib/wordpress/health.php")
+    probe = ("probe", "fastcgi", "wordpress-brache.web-brache:9000", "/usr/local/lib/wordpress/health.php")
     assert brache.container.run(*probe).rc == 0
     stack.host.check_output("chown 0:0 %s", directory)
     try:
