@@ -116,10 +116,16 @@ def installation_key() -> str:
 
 
 @pytest.fixture(scope="session")
-def sites(installation_key: str) -> list[Site]:
-    """Return the declared sites of the stack under test."""
+def variables() -> dict[str, Any]:
+    """Return the variables that are declared for the stack under test, as they are written."""
     scenario = os.environ.get("MOLECULE_SCENARIO_DIRECTORY")
-    return declared_sites(declared_variables(Path(scenario) if scenario else None), installation_key)
+    return declared_variables(Path(scenario) if scenario else None)
+
+
+@pytest.fixture(scope="session")
+def sites(variables: dict[str, Any], installation_key: str) -> list[Site]:
+    """Return the declared sites of the stack under test."""
+    return declared_sites(variables, installation_key)
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ VariablesLoader.add_constructor("!unsafe", lambda loader, node: loader.construct
 
 def declared_variables(scenario: Path | None) -> dict[str, Any]:
     """Return the variables that are declared for the stack, untemplated; a scenario's own win."""
-    files = [PROJECT / "roles/nginx/defaults/main.yml", *sorted((PROJECT / "group_vars/all").glob("*.yml"))]
+    files = [*sorted(PROJECT.glob("roles/*/defaults/main.yml")), *sorted((PROJECT / "group_vars/all").glob("*.yml"))]
     if scenario:
         files += [path for path in (scenario / "group_vars/all.yml", scenario / "vars/stack.yml") if path.exists()]
     variables: dict[str, Any] = {}

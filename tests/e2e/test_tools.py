@@ -1,0 +1,101 @@
+"""The tools behind their login, and the cache's state in the dashboard, as an operator sees them in a browser."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from urllib.parse import quote
+
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webdriver import WebDriver
+
+from filter_plugins.secrets import derive_secret
+from tests.e2e.conftest import PROJECT, NewBrowser
+from tests.e2e.test_browser import find, log_in
+from tests.support.sites import Site
+from tests.support.stack import Stack
+
+Tool = Callable[[str], str]
+
+
+def picture(browser: WebDriver, name: str) -> None:
+    """Keep what the browser shows for the documentation, when that is wanted."""
+    if os.environ.get("PRESSDOCK_SCREENSHOT"):
+        (PROJECT / "docs/screenshots" / f"{name}.png").write_bytes(browser.get_screenshot_as_png())
+
+
+@pytest.fixture(scope="module")
+def site(sites: list[Site]) -> Site:
+    """Return the site whose domain the tools are below."""
+    return sites[0]
+
+
+@pytest.fixture(scope="module")
+def tool(site: Site, variables: dict[str, str], installation_key: str) -> Tool:
+    """Return a function that names a tool's address, with the login that the web server asks for."""
+
+    def address(name: str) -> str:
+        login = variables[f"{name}_login"]
+        password = variables[f"{name}_password"] or derive_secret(installation_key, f"tool/{name}")
+        authority = site.url.removeprefix("https://")
+        return f"https://{quote(login)}:{quote(password, safe='')}@{authority}{variables[f'{name}_path']}"
+
+    return address
+
+
+def test_tools_ask_for_a_login(new_browser: NewBrowser, tool: Tool) -> None:
+    """Negative control: without it, or with a wrong one, nothing of them is to be seen."""
+    for name, title in (("adminer", "Adminer"), ("cadvisor", "cAdvisor")):
+        visitor = new_browser()
+        scheme, _, rest = tool(name).partition("://")
+        login, _, place = rest.partition("@")
+        for given in ("", f"{login}x@"):
+            visitor.get(f"{scheme}://{given}{place}")
+            assert title not in visitor.title
+            assert title not in visitor.find_element(By.TAG_NAME, "body").text
+
+
+def test_adminer_shows_a_table(
+    new_browser: NewBrowser, tool: Tool, site: Site, variables: dict[str, str], installation_key: str
+) -> None:
+    """As the site's own user, who finds the site's title in its table of options."""
+    operator = new_browser()
+    operator.get(tool("adminer"))
+    database = variables["wordpress_database_prefix"] + site.name
+    find(operator, "input[name='auth[username]']").send_keys(database)
+    find(operator, "input[name='auth[password]']").send_keys(derive_secret(installation_key, f"database/{site.name}"))
+    find(operator, "input[type=submit]").click()
+    find(operator, f"#dbs, a[href*='db={database}']")
+    prefix = site.declared.get("table_prefix", variables["wordpress_table_prefix"])
+    here = operator.current_url.partition("?")[0]
+    operator.get(f"{here}?username={database}&db={database}&select={prefix}options&order%5B0%5D=option_id")
+    rows = find(operator, "#table").text
+    assert site.title in rows
+    picture(operator, "adminer")
+
+
+def test_cadvisor_shows_the_containers(new_browser: NewBrowser, tool: Tool, stack: Stack) -> None:
+    """All of the stack's, by their names, and one of them with its use of memory."""
+    operator = new_browser()
+    operator.get(f"{tool('cadvisor')}docker/")
+    listed = find(operator, "body").text
+    missing = [container.name for container in stack.containers() if container.name not in listed]
+    assert missing == []
+    picture(operator, "cadvisor")
+    operator.get(f"{tool('cadvisor')}docker/{stack.container('mariadb').name}")
+    assert "Memory" in find(operator, "body").text
+    assert stack.container("mariadb").name in operator.find_element(By.TAG_NAME, "body").text
+
+
+def test_dashboard_tells_the_state_of_the_cache(new_browser: NewBrowser, site: Site) -> None:
+    """In WordPress's own page on the site's health."""
+    owner = new_browser()
+    log_in(owner, site, site.administrator)
+    owner.get(f"{site.url}/wp-admin/site-health.php?tab=debug")
+    heading = find(owner, "button[aria-controls='health-check-accordion-block-pressdock-object-cache']")
+    owner.execute_script("arguments[0].click(); arguments[0].scrollIntoView();", heading)
+    section = find(owner, "#health-check-accordion-block-pressdock-object-cache").text
+    assert "redis" in section.lower()
+    assert "connected" in section.lower()
+    picture(owner, "object-cache")
