@@ -58,9 +58,9 @@ SPARE_CLIENTS = 20
 REDIS_COMMAND = re.compile(r"[A-Za-z][A-Za-z0-9._-]*(\|[A-Za-z][A-Za-z0-9_-]*)?")
 # Commands that reach beyond a user's own keys, by a command's first word.
 REDIS_FORBIDDEN = frozenset((
-    "acl", "bgrewriteaof", "bgsave", "cluster", "config", "debug", "failover", "flushall", "flushdb", "function", "keys",
-    "latency", "migrate", "module", "monitor", "psync", "replicaof", "restore-asking", "save", "script", "shutdown",
-    "slaveof", "slowlog", "swapdb", "sync",
+    "acl", "bgrewriteaof", "bgsave", "cluster", "config", "debug", "failover", "flushall", "flushdb", "function",
+    "keys", "latency", "migrate", "module", "monitor", "psync", "replicaof", "restore-asking", "save", "script",
+    "shutdown", "slaveof", "slowlog", "swapdb", "sync",
 ))  # fmt: skip
 # Words of examples and of the lists that attackers try first. What is left of a secret without them must still be one.
 PLACEHOLDERS = (
