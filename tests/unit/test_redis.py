@@ -1,15 +1,19 @@
 """Redis: the file of its users, the comparison with a running server, and what wiring and preflight say about them."""
 
 import json
+import re
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible.errors import AnsibleFilterError
 
 from filter_plugins import preflight, redis, wiring
 from hostile import HOSTILE
 
+ROLES = Path(__file__).resolve().parents[2] / "roles"
 USERS: dict[str, dict[str, Any]] = {
     "shop": {"password": "of the shop", "keys": ["shop:*"], "commands": ["get", "set"]},
     "blog": {"password": "of the blog", "keys": ["blog:*"], "commands": ["get", "acl|list"]},
@@ -51,6 +55,15 @@ def test_hostile_passwords_leave_no_trace(password: str) -> None:
     text = redis.redis_acl({"blog": {"password": password, "keys": [], "commands": []}})
     assert len(text.splitlines()) == 2
     assert password not in text
+
+
+def test_users_may_do_what_the_drop_in_does_and_no_more() -> None:
+    """It names its commands itself; everybody may log in."""
+    used = re.search(r"(?m)^ \* Commands: (.*)$", (ROLES / "wordpress/files/object-cache.php").read_text("utf-8"))
+    assert used
+    defaults = yaml.safe_load((ROLES / "redis/defaults/main.yml").read_text("utf-8"))
+    assert {"auth", *defaults["redis_commands"]} == set(used[1].split())
+    assert not set(defaults["redis_commands"]) & set(defaults["redis_extended_commands"])
 
 
 def test_nothing_differs() -> None:

@@ -58,58 +58,73 @@ def test_a_cache_s_commands_work(ask: Ask) -> None:
         key = f"{user}:group:key"
         assert ask(
             user,
-            f"DEL {key}",
+            f"UNLINK {key} {key}s",
             f"SET {key} 5 EX 100 NX",
             f"SET {key} 6 NX",
             f"SET {key} 7 XX",
-            f"GET {key}",
             f"MGET {key} {key}2",
-            f"INCRBY {key} 4",
-            f"DECRBY {key} 2",
-            f"EXISTS {key}",
-            f"EXPIRE {key} 50",
-            f"UNLINK {key}",
+            f"HSET {key}s one 1",
+            f"HSETNX {key}s one 2",
+            f"HMGET {key}s one two",
+            f"HGETALL {key}s",
+            f"WATCH {key}",
             "MULTI",
             f"SET {key} x",
-            f"DEL {key}",
+            f"UNLINK {key}",
             "EXEC",
-        ) == [0, "OK", None, "OK", "7", ["7", None], 11, 9, 1, 1, 1, "OK", "QUEUED", "QUEUED", ["OK", 1]]
-        assert "maxmemory_policy:allkeys-lfu" in ask(user, "INFO memory")[0]
+        ) == [
+            0,
+            "OK",
+            None,
+            "OK",
+            ["7", None],
+            1,
+            0,
+            ["1", None],
+            ["one", "1"],
+            "OK",
+            "OK",
+            "QUEUED",
+            "QUEUED",
+            ["OK", 1],
+        ]
 
 
 def test_other_users_keys_are_out_of_reach(ask: Ask) -> None:
-    assert ask("market", "SET market:secret 1", "GET market:secret") == ["OK", "1"], "control"
+    assert ask("market", "SET market:secret 1", "MGET market:secret") == ["OK", ["1"]], "control"
     refused = ask(
         "harbour",
-        "GET market:secret",
+        "MGET market:secret",
         "SET market:secret 2",
         "MGET harbour:x market:secret",
-        "DEL market:secret",
+        "UNLINK market:secret",
         "UNLINK harbour:x market:secret",
-        "EXISTS market:secret",
-        "EXPIRE market:secret 1",
-        "INCRBY market:secret 1",
-        "MSET harbour:x 1 market:secret 2",
+        "HGETALL market:secret",
+        "HSET market:secret 1 2",
         "WATCH market:secret",
-        "GET harbour",
-        "GET market",
-        "GET HARBOUR:x",
-        "GET health-check",
-        ["GET", ""],
+        "MGET harbour",
+        "MGET market",
+        "MGET HARBOUR:x",
+        "MGET health-check",
+        ["MGET", ""],
     )
     assert [answer for answer in refused if not answer.startswith("-NOPERM")] == []
-    assert len(refused) == 15
-    assert ask("market", "GET market:secret", "DEL market:secret") == ["1", 1]
+    assert len(refused) == 13
+    # Nor with the commands of a plugin.
+    refused = ask("market", "GET harbour:x", "DEL harbour:x", "MSET market:x 1 harbour:x 2", "INCRBY harbour:x 1")
+    assert [answer for answer in refused if not answer.startswith("-NOPERM")] == []
+    assert ask("market", "MGET market:secret", "UNLINK market:secret") == [["1"], 1]
 
 
 FORBIDDEN = (
-    "CONFIG GET *", "CONFIG SET maxmemory 0", "CONFIG REWRITE", "DEBUG SLEEP 0", "FLUSHALL", "FLUSHDB", "KEYS *",
-    "SCAN 0", "SCRIPT LOAD x", "EVAL x 0", "EVALSHA x 0", "FUNCTION LIST", "FCALL x 0", "ACL LIST",
-    "ACL SETUSER harbour +@all", "ACL WHOAMI", "ACL LOAD", "CLIENT LIST", "CLIENT KILL TYPE normal", "SHUTDOWN",
-    "SAVE", "BGSAVE", "BGREWRITEAOF", "MODULE LIST", "MONITOR", "SELECT 0", "SWAPDB 0 1", "SUBSCRIBE x",
-    "PUBLISH x y", "REPLICAOF 192.0.2.1 6379", "SYNC", "MIGRATE 192.0.2.1 6379 harbour:x 0 1",
-    "RENAME harbour:x harbour:y", "COPY harbour:x harbour:y", "DUMP harbour:x", "RANDOMKEY", "DBSIZE",
-    "SLOWLOG GET", "LATENCY LATEST", "MEMORY STATS", "COMMAND LIST", "LPUSH harbour:x 1",
+    "CONFIG GET *", "CONFIG SET maxmemory 0", "CONFIG REWRITE", "DEBUG SLEEP 0", "INFO", "GET harbour:x",
+    "EXISTS harbour:x", "FLUSHALL", "FLUSHDB", "KEYS *", "SCAN 0", "SCRIPT LOAD x", "EVAL x 0", "EVALSHA x 0",
+    "FUNCTION LIST", "FCALL x 0", "ACL LIST", "ACL SETUSER harbour +@all", "ACL WHOAMI", "ACL LOAD", "CLIENT LIST",
+    "CLIENT KILL TYPE normal", "SHUTDOWN", "SAVE", "BGSAVE", "BGREWRITEAOF", "MODULE LIST", "MONITOR", "SELECT 0",
+    "SWAPDB 0 1", "SUBSCRIBE x", "PUBLISH x y", "REPLICAOF 192.0.2.1 6379", "SYNC",
+    "MIGRATE 192.0.2.1 6379 harbour:x 0 1", "RENAME harbour:x harbour:y", "COPY harbour:x harbour:y",
+    "DUMP harbour:x", "RANDOMKEY", "DBSIZE", "SLOWLOG GET", "LATENCY LATEST", "MEMORY STATS", "COMMAND LIST",
+    "LPUSH harbour:x 1",
 )  # fmt: skip
 
 
@@ -136,9 +151,9 @@ def test_plugin_s_commands_are_for_those_who_need_them(ask: Ask) -> None:
     )
     assert answers[:3] == ["OK", "5", 1]
     assert [a for a in answers[3:] if not re.search("NOPERM|ACL failure|can't run this command", a)] == []
-    assert ask("harbour", "GET harbour:mine") == ["1"]
+    assert ask("harbour", "MGET harbour:mine") == [["1"]]
     assert "market:script" in ask("market", "SCAN 0 MATCH market:* COUNT 10000")[0][1]
-    ask("market", "DEL market:script", "DEL market:set")
+    ask("market", "INCRBY market:script 1", "SETEX market:set 9 x", "DEL market:script", "DEL market:set")
 
 
 def test_server_s_own_logins_can_do_little(ask: Ask) -> None:
@@ -181,17 +196,17 @@ def test_full_cache_makes_room(ask: Ask, server: Container) -> None:
     server.forget()
     started = server.state["StartedAt"]
     ask("harbour", "SET harbour:often x")
-    ask("harbour", "GET harbour:often", repeat=300)
+    ask("harbour", "MGET harbour:often", repeat=300)
     filling = [["SET", "harbour:fill:{}", "v" * 20_000]]
     assert ask("harbour", *filling, repeat=3 * MAXMEMORY // 20_000) == 0, "a write was refused"
-    memory = dict(re.findall(r"(\w+):(\S+)", ask("harbour", "INFO memory")[0]))
+    memory = dict(re.findall(r"(\w+):(\S+)", ask("market", "INFO memory")[0]))
     assert 0.7 * MAXMEMORY < int(memory["used_memory"]) < 1.05 * MAXMEMORY
-    evicted = int(re.search(r"evicted_keys:(\d+)", ask("harbour", "INFO stats")[0])[1])  # type: ignore[index]
+    evicted = int(re.search(r"evicted_keys:(\d+)", ask("market", "INFO stats")[0])[1])  # type: ignore[index]
     assert evicted > MAXMEMORY // 20_000
-    assert ask("harbour", "GET harbour:often") == ["x"]
-    kept = ask("harbour", "EXISTS " + " ".join(f"harbour:fill:{n}" for n in range(500)))[0]
-    assert kept < 500
-    assert ask("harbour", "SET harbour:new y", "GET harbour:new") == ["OK", "y"]
+    assert ask("harbour", "MGET harbour:often") == [["x"]]
+    (first,) = ask("harbour", "MGET " + " ".join(f"harbour:fill:{n}" for n in range(500)))
+    assert None in first
+    assert ask("harbour", "SET harbour:new y", "MGET harbour:new") == ["OK", ["y"]]
     server.forget()
     assert server.state["StartedAt"] == started
     assert server.state["OOMKilled"] is False
@@ -212,10 +227,10 @@ def wait_for_health(server: Container, wanted: str, timeout: float = 90) -> None
 def test_nothing_is_kept(ask: Ask, server: Container) -> None:
     """A new start is an empty cache; nothing was written to a disk."""
     assert not [m for m in server.inspect["Mounts"] if m["Type"] == "volume"]
-    assert ask("quay", "SET quay:lost x", "GET quay:lost") == ["OK", "x"]
+    assert ask("quay", "SET quay:lost x", "MGET quay:lost") == ["OK", ["x"]]
     server.host.check_output("docker restart %s", server.name)
     wait_for_health(server, "healthy")
-    assert ask("quay", "GET quay:lost") == [None]
+    assert ask("quay", "MGET quay:lost") == [[None]]
 
 
 @pytest.mark.destructive
@@ -228,14 +243,14 @@ def test_persistence_keeps_it(ask: Ask, server: Container, runs: Runs) -> None:
         # Its own shutdown writes everything; a crash may lose the last second.
         server.host.check_output("docker restart %s", server.name)
         wait_for_health(server, "healthy")
-        assert ask("quay", "GET quay:kept") == ["x"]
+        assert ask("quay", "MGET quay:kept") == [["x"]]
         assert runs.converge('--extra-vars={"redis_persistence": true}').changes == []
         server.host.check_output("docker rm --force %s", server.name)
         runs.converge('--extra-vars={"redis_persistence": true}')
-        assert ask("quay", "GET quay:kept") == ["x"]
+        assert ask("quay", "MGET quay:kept") == [["x"]]
     finally:
         runs.converge()
-    assert ask("quay", "GET quay:kept") == [None]
+    assert ask("quay", "MGET quay:kept") == [[None]]
 
 
 # --- Health -----------------------------------------------------------------------------------------------------------
@@ -324,7 +339,7 @@ def test_running_server_is_repaired_without_a_new_start(
     assert runs.converge().changed_items == predicted.changed_items
     assert talk(("intruder", ""))[0].startswith("-WRONGPASS")
     assert setting(ask, "maxmemory") == str(MAXMEMORY)
-    assert ask("harbour", "GET harbour:survives") == ["x"]
+    assert ask("harbour", "MGET harbour:survives") == [["x"]]
     server.forget()
     assert (server.identifier, server.state["StartedAt"]) == before
     assert runs.converge().changes == []

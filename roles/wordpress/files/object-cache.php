@@ -2,6 +2,8 @@
 /**
  * Plugin Name: pressdock object cache
  * Description: WordPress's own cache, which lasts as long as a request.
+ *
+ * Commands: auth ping mget set unlink hgetall hmget hset hsetnx watch multi exec
  */
 
 declare(strict_types=1);
