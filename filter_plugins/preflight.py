@@ -51,6 +51,17 @@ LONGEST_SECRET = 1024
 LONGEST_FTP_PASSWORD = 500
 # Memory of an FTP session while its password is checked.
 FTP_SESSION_BYTES = 7 * 1024**2
+# Memory that Redis cannot do with less of.
+SMALLEST_REDIS = 16 * 1024**2
+# Connections besides those of the sites' PHP workers: health check, reconciliation, scheduled events.
+SPARE_CLIENTS = 20
+REDIS_COMMAND = re.compile(r"[A-Za-z][A-Za-z0-9._-]*(\|[A-Za-z][A-Za-z0-9_-]*)?")
+# Commands that reach beyond a user's own keys, by a command's first word.
+REDIS_FORBIDDEN = frozenset((
+    "acl", "bgrewriteaof", "bgsave", "cluster", "config", "debug", "failover", "flushall", "flushdb", "function",
+    "keys", "latency", "migrate", "module", "monitor", "psync", "replicaof", "restore-asking", "save", "script",
+    "shutdown", "slaveof", "slowlog", "swapdb", "sync",
+))  # fmt: skip
 # Words of examples and of the lists that attackers try first. What is left of a secret without them must still be one.
 PLACEHOLDERS = (
     "administrator", "changeit", "changeme", "placeholder", "password", "passw0rd", "p4ssw0rd", "p@ssw0rd", "passwort",
@@ -84,7 +95,7 @@ SYSTEM_DIRECTORIES = ("/", "/home", "/media", "/mnt", "/opt", "/root", "/srv", "
 
 # What an option's name says about its value beyond its type: every role's options are checked by these.
 SIZE_SUFFIX = re.compile(
-    r"_(memory|memory_limit|memory_min|disk_min|upload_limit|log_size|temporary_size|buffer_pool)$"
+    r"_(memory|memory_limit|memory_min|disk_min|upload_limit|log_size|temporary_size|buffer_pool|maxmemory)$"
 )
 POSITIVE_SUFFIX = re.compile(r"_(timeout|interval|retries|pids|cpus|workers|days|kept|lines|files|max_execution_time)$")
 ZERO_ALLOWED = re.compile(r"_kept$")
@@ -763,6 +774,59 @@ def ftp_problems(values: Mapping[str, Any]) -> list[str]:
     return problems
 
 
+def redis_problems(values: Mapping[str, Any]) -> list[str]:
+    """Check that what the cache holds fits into its container, its users' rights, and who uses it."""
+    problems = []
+    held, limit = size_of(values.get("redis_maxmemory") or None), size_of(values.get("redis_memory"))
+    if limit and limit < SMALLEST_REDIS:
+        problems.append(f"redis_memory: {shown(values['redis_memory'])}: must be at least {gigabytes(SMALLEST_REDIS)}")
+    elif held and limit and held > limit * 0.85:
+        problems.append(
+            f"redis_maxmemory: {shown(values['redis_maxmemory'])}: must be at most 85 % of redis_memory "
+            f"({values['redis_memory']}), for the server itself needs some"
+        )
+    elif held and held < SMALLEST_REDIS / 4:
+        problems.append(
+            f"redis_maxmemory: {shown(values['redis_maxmemory'])}: must be at least {gigabytes(SMALLEST_REDIS / 4)}"
+        )
+    for name in ("redis_commands", "redis_extended_commands"):
+        commands = values.get(name)
+        for command in commands if isinstance(commands, list) else ():
+            word = str(command).lower().partition("|")[0]
+            if not REDIS_COMMAND.fullmatch(str(command)):
+                problems.append(f"{name}: {shown(command)}: must be the name of a command, such as get or client|id")
+            elif word in REDIS_FORBIDDEN:
+                problems.append(f"{name}: {shown(command)}: would let a site leave its own keys")
+    clients = coerced(values.get("redis_max_clients"), "int")
+    if isinstance(clients, int) and not isinstance(clients, bool):
+        needed = SPARE_CLIENTS + sum(site_workers(values))
+        if clients < needed:
+            problems.append(
+                f"redis_max_clients: {clients}: must be at least {needed}, for the sites' PHP workers and some besides"
+            )
+    return problems
+
+
+def site_workers(values: Mapping[str, Any]) -> list[int]:
+    """Return the number of PHP workers of each site, of those that are declared well."""
+    sites = values.get("wordpress_sites")
+    declared = [site for site in sites.values() if isinstance(site, Mapping)] if isinstance(sites, Mapping) else []
+    workers = [coerced(site.get("workers", values.get("wordpress_workers")), "int") for site in declared]
+    return [number for number in workers if isinstance(number, int) and not isinstance(number, bool)]
+
+
+def cache_problems(values: Mapping[str, Any]) -> list[str]:
+    """Check that no site asks for the object cache of a server that is switched off."""
+    sites = values.get("wordpress_sites")
+    if coerced(values.get("stack_redis"), "bool") is not False or not isinstance(sites, Mapping):
+        return []
+    return [
+        f"wordpress_sites.{name}.object_cache: {shown(site['object_cache'])}: stack_redis is false"
+        for name, site in sites.items()
+        if isinstance(site, Mapping) and site.get("object_cache") in ("builtin", "plugin")
+    ]
+
+
 def usable_address(value: Any) -> bool:
     """Tell whether a client can be told to connect to this address."""
     try:
@@ -832,7 +896,8 @@ def declared_problems(declared: Declared) -> list[str]:
         problems += site_problems(values["wordpress_sites"], declared.site_spec)
         secrets |= site_secrets(values["wordpress_sites"])
     problems += secret_problems(secrets)
-    problems += ftp_problems(values) + source_problems(values)
+    problems += ftp_problems(values) + source_problems(values) + cache_problems(values)
+    problems += redis_problems(values) if coerced(values.get("stack_redis"), "bool") is not False else []
     return problems + buffer_problems(values) + worker_problems(values)
 
 

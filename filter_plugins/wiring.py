@@ -66,13 +66,40 @@ def ftp_certificate(sites: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
+def object_cache(site: Mapping[str, Any], default: str, host: str) -> str:
+    """Say what a site's object cache is: ``builtin``, ``plugin``, or ``none``, which it is where no server is."""
+    return str(site.get("object_cache", default)) if host else "none"
+
+
+def cache_users(
+    sites: Mapping[str, Mapping[str, Any]], passwords: Mapping[str, str], default: str, host: str
+) -> dict[str, dict[str, Any]]:
+    """Say who may use the cache: one user for each site that does, named after it.
+
+    :param sites: ``wordpress_sites``.
+    :param passwords: each site's password.
+    :param default: what sites use that do not say it.
+    :param host: the cache server, empty where there is none.
+    :return: ``redis_users``, see roles/redis/meta/argument_specs.yml. A plugin of the operator's choice needs more
+        commands than what comes with this project.
+    """
+    kinds = {name: object_cache(site, default, host) for name, site in sites.items()}
+    return {
+        name: {"password": passwords[name], "extended": kind == "plugin"}
+        for name, kind in kinds.items()
+        if kind != "none"
+    }
+
+
 class FilterModule:
     """Ansible's entry point."""
 
     def filters(self) -> dict[str, Any]:
         """Name the filters."""
         return {
+            "cache_users": cache_users,
             "ftp_certificate": ftp_certificate,
             "ftp_logins": ftp_logins,
             "nginx_sites": nginx_sites,
+            "object_cache": object_cache,
         }

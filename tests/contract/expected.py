@@ -39,6 +39,7 @@ SERVICES = {
     ),
     "mariadb": Expectation(user=610, program="mariadbd"),
     "nginx": Expectation(user=612, program="nginx", ports=frozenset({"8443/tcp"})),
+    "redis": Expectation(user=611, program="redis-server"),
     "wordpress": Expectation(user=613),
 }
 

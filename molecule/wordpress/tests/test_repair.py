@@ -21,6 +21,7 @@ TABLES = 12
 
 DRIFT = {
     "hafen": [
+        'object cache drop-in: "another version, or changed" -> "from the image"',
         'option blogname: "Gekapert" -> ',
         'option siteurl: "https://elsewhere.example.test" -> ',
         'option home: "https://elsewhere.example.test" -> ',
@@ -40,6 +41,7 @@ DRIFT = {
         'directory upgrade: none -> "0755"',
         'mode of directory uploads: "0700" -> "0755"',
         "translation fr_FR.mo: none -> ",
+        'object cache drop-in: "Fremder Cache" -> none',
         'option WPLANG: "" -> "fr_FR"',
         'option timezone_string: "UTC" -> "America/St_Johns"',
         'option permalink_structure: "/%postname%/" -> "/archives/%post_id%"',
@@ -48,6 +50,7 @@ DRIFT = {
         "user vendeur: password",
         'theme: "fremd" -> "twentytwentyfive"',
     ],
+    "brache": ['object cache drop-in: "from the image" -> none'],
 }
 """Site to the beginnings of what a run says about the drift of side_effect.yml: all of it, and nothing else."""
 

@@ -4,7 +4,7 @@
  *
  *     in:  {"check": false, "title": ..., "url": ..., "locale": ..., "timezone": ..., "permalinks": ...,
  *           "users": [{"login": ..., "email": ..., "role": ..., "password": ..., "display_name": null}, ...],
- *           "theme": ..., "plugins": [slug, ...], "options": {name: value, ...}, "directory_url": ...,
+ *           "theme": ..., "plugins": [slug, ...], "object_cache": "builtin", "options": {name: value, ...}, "directory_url": ...,
  *           "packages": [{"kind": "plugin", "slug": ..., "version": ..., "from": ..., "sha256": ..., "digest": ...}, ...]}
  *     out: {"changed": true, "installed": false, "wordpress": "6.8", "changes": [{"what": ..., "from": ..., "to": ...}],
  *           "missing": [digest, ...], "foreign": ["plugin x", ...]}
@@ -17,7 +17,8 @@
  * It may be killed at any moment and run again: a new site is made under another table prefix and appears at once
  * when its tables are renamed; every later step brings one declared thing from whatever it is to what it shall be.
  *
- * Plugins, themes and the site's own must-use plugins are not loaded: a broken one must not prevent the repair.
+ * Plugins, themes and the site's own must-use plugins are not loaded: a broken one must not prevent the repair. Nor is
+ * an object cache that is not ours, and ours only passes on what is written (see cache.php).
  */
 
 declare(strict_types=1);
@@ -76,6 +77,8 @@ final class Declaration
     public readonly array $packages;
     /** Server in place of WordPress's own directory, or empty. */
     public readonly string $directory_url;
+    /** builtin, plugin or none. */
+    public readonly string $object_cache;
     /** @var array<string, mixed> */
     public readonly array $options;
 
@@ -131,6 +134,11 @@ final class Declaration
             $this->permalinks === '' || preg_match('#^/.*%(postname|post_id)%#', $this->permalinks) === 1,
             'permalinks',
             "\"$this->permalinks\" must be empty, or begin with a slash and contain %postname% or %post_id%",
+        );
+        $this->demand(
+            in_array($this->object_cache, ['builtin', 'plugin', 'none'], true),
+            'object_cache',
+            "\"$this->object_cache\" must be builtin, plugin or none",
         );
         $seen = [];
         foreach ($this->users as $user) {
@@ -833,6 +841,7 @@ function finish(Report $report, bool $installed, string $version, array $missing
 watch();
 umask(0022);
 require __DIR__ . '/packages.php';
+require __DIR__ . '/cache.php';
 require_once SITE_FILE;
 require CORE . 'wp-includes/version.php';
 
@@ -853,6 +862,8 @@ if ($pressdock_missing) {
     finish($pressdock_report, false, $wp_version, $pressdock_missing);
 }
 $pressdock_content->reconcile();
+$pressdock_drop_in = new DropIn($pressdock_declared, $pressdock_report);
+$pressdock_drop_in->reconcile();
 if ($pressdock_installing && $pressdock_declared->check) {
     predict_installation($pressdock_declared, $pressdock_report);
     finish($pressdock_report, false, $wp_version);
@@ -876,12 +887,22 @@ if (!$pressdock_installing) {
     // Load also when the site's address has been deleted: WordPress takes such a site for a damaged one.
     define('WP_REPAIRING', true);
 }
-// WordPress would write its last words as an HTML page and end with status 0.
-$wp_filter = ['wp_die_handler' => [10 => ['pressdock' => [
-    'function' => static fn (): callable => static fn (mixed $words): never
-        => throw new Problem('WordPress stopped: ' . words(is_wp_error($words) ? $words->get_error_message() : (string) $words)),
-    'accepted_args' => 1,
-]]]];
+// The database is what is compared and repaired: our object cache passes on what is written and answers nothing.
+define('PRESSDOCK_CACHE_WRITE_ONLY', true);
+$pressdock_cached = $pressdock_declared->object_cache === 'builtin' && $pressdock_drop_in->isOurs();
+// Filters for the time before WordPress has functions to add them.
+$wp_filter = [
+    // WordPress would write its last words as an HTML page and end with status 0.
+    'wp_die_handler' => [10 => ['pressdock' => [
+        'function' => static fn (): callable => static fn (mixed $words): never
+            => throw new Problem('WordPress stopped: ' . words(is_wp_error($words) ? $words->get_error_message() : (string) $words)),
+        'accepted_args' => 1,
+    ]]],
+    'enable_loading_object_cache_dropin' => [10 => ['pressdock' => [
+        'function' => static fn (): bool => $pressdock_cached,
+        'accepted_args' => 1,
+    ]]],
+];
 require CORE . 'wp-load.php';
 require_once ABSPATH . 'wp-admin/includes/upgrade.php';
 require_once ABSPATH . 'wp-admin/includes/plugin.php';
@@ -904,11 +925,16 @@ if ($pressdock_installing) {
         static fn () => install($pressdock_declared, $pressdock_database, $pressdock_prefix),
     );
 }
+$pressdock_cached_state = new CachedState($pressdock_declared);
+if (!$pressdock_installing) {
+    $pressdock_cached_state->look();
+}
 upgrade_schema($pressdock_report);
 // Options are read and written through the cache again, as the web processes do it.
 wp_installing(false);
 $EZSQL_ERROR = [];
 reconcile_site($pressdock_declared, $pressdock_report);
+$pressdock_cached_state->report($pressdock_report);
 if ($EZSQL_ERROR) {
     throw new Problem('the database refused a query: ' . end($EZSQL_ERROR)['error_str']);
 }
@@ -923,5 +949,10 @@ if ($pressdock_report->changes && !$pressdock_report->check) {
 }
 if (!$pressdock_report->check) {
     $pressdock_content->rememberSite($pressdock_prefix);
+    if ($pressdock_report->changes) {
+        // Whatever a request has put there from the state before.
+        wp_cache_flush();
+        flush_plugin_cache();
+    }
 }
 finish($pressdock_report, $pressdock_installing, $wp_version, [], $pressdock_packages->foreign());

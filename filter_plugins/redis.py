@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""Redis' users: the file that the server reads them from, and the running server compared with what is declared."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+
+def _sibling(name: str) -> Any:
+    """Import another file of this folder: Ansible does not put filter plugins on Python's path."""
+    spec = importlib.util.spec_from_file_location(f"pressdock_{name}", Path(__file__).with_name(f"{name}.py"))
+    if spec is None or spec.loader is None:
+        raise ImportError(name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+redis_acl_hash = _sibling("secrets").redis_acl_hash
+
+DEFAULT_USER = "user default off resetpass resetkeys resetchannels -@all"
+"""What whoever does not log in may do."""
+_LOGIN_REFUSED = ("WRONGPASS", "NOAUTH", "NOPERM")
+
+
+def redis_acl(users: Mapping[str, Mapping[str, Any]]) -> str:
+    """Write the file of the server's users, with hashes in place of passwords.
+
+    :param users: name to ``{password, keys, commands}``: patterns of keys and names of commands (``acl|list`` for one
+        of a command's own). Nothing else is allowed to anybody, and nothing at all to whoever does not log in.
+    """
+    lines = [DEFAULT_USER]
+    for name, user in sorted(users.items()):
+        words = [f"user {name} on", f"#{redis_acl_hash(str(user['password']))}", "resetkeys"]
+        words += [f"~{pattern}" for pattern in user["keys"]]
+        words += ["resetchannels", "-@all"]
+        words += [f"+{command}" for command in user["commands"]]
+        lines.append(" ".join(words))
+    return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True)
+class User:
+    """One user as a line of the file or of ``ACL LIST`` describes it, without the order of the words."""
+
+    flags: frozenset[str]
+    passwords: frozenset[str]
+    keys: frozenset[str]
+    channels: frozenset[str]
+    commands: frozenset[str]
+    selectors: tuple[str, ...]
+
+    @classmethod
+    def from_words(cls, text: str) -> User:
+        """Read what follows a user's name."""
+        selectors = re.findall(r"\([^)]*\)", text)
+        words = re.sub(r"\([^)]*\)", " ", text).split()
+        return cls(
+            # Words that put nothing there say nothing.
+            frozenset(w for w in words if re.match(r"(?!reset|sanitize-payload)[a-z]", w) and w != "off"),
+            frozenset(w for w in words if w[0] in "#>"),
+            frozenset(w for w in words if w[0] in "~%" or w == "allkeys"),
+            frozenset(w for w in words if w[0] == "&"),
+            frozenset(w.lower() for w in words if w[0] in "+-"),
+            tuple(sorted(selectors)),
+        )
+
+    def differences(self, declared: User) -> list[str]:
+        """Say what this user, as the server has it, differs in; never a password or its hash."""
+        found = []
+        if ("on" in self.flags) != ("on" in declared.flags):
+            found.append("switched " + ("on" if "on" in self.flags else "off"))
+        if "nopass" in self.flags:
+            found.append("needs no password")
+        elif self.passwords != declared.passwords:
+            found.append("another password" if len(self.passwords) == 1 else f"{len(self.passwords)} passwords")
+        parts = (
+            (self.flags - {"on", "nopass"}, declared.flags - {"on"}),
+            (self.keys, declared.keys),
+            (self.channels, declared.channels),
+            (self.commands, declared.commands),
+            (frozenset(self.selectors), frozenset(declared.selectors)),
+        )
+        for actual, wanted in parts:
+            found += [f"{word} added" for word in sorted(actual - wanted)]
+            found += [f"{word} missing" for word in sorted(wanted - actual)]
+        return found
+
+
+def acl_users(lines: Iterable[str]) -> dict[str, User]:
+    """Read the lines of an ACL file or of ``ACL LIST``."""
+    users = {}
+    for line in lines:
+        _, name, words = line.split(" ", 2)
+        users[name] = User.from_words(words)
+    return users
+
+
+def redis_differences(
+    answer: str, users: Mapping[str, Mapping[str, Any]], settings: Mapping[str, Any], extra_config: str = ""
+) -> dict[str, Any]:
+    """Compare the running server with what is declared, and say how to put right what differs.
+
+    :param answer: what redis-cli printed, a JSON document a line, of ``AUTH``, ``ACL LIST`` and ``CONFIG GET``.
+    :param users: as :func:`redis_acl` takes them; that is what the server's file holds.
+    :param settings: name to value, as the server writes it.
+    :param extra_config: the operator's own directives: settings that it names are left alone.
+    :return: ``commands`` for the server, ``changes`` (a line each for people, no secrets), and ``locked_out``: the
+        login that asks was refused, so that only a new start of the server helps.
+    :raises AnsibleFilterError: when the answer cannot be read.
+    """
+    lines = [line for line in answer.splitlines() if line.strip()]
+    refused = [line for line in lines if line.startswith("error:")]
+    if refused:
+        if any(word in line for line in refused for word in _LOGIN_REFUSED):
+            change = "the login that compares: refused, so the server starts again with what is declared"
+            return {"commands": [], "changes": [change], "locked_out": True}
+        raise AnsibleFilterError(f"redis_differences: {refused[0]}")
+    try:
+        _, listed, flat = (json.loads(line) for line in lines)
+        actual_users = acl_users(listed)
+        actual_settings = dict(zip(flat[::2], flat[1::2], strict=True))
+    except (ValueError, TypeError, AttributeError, IndexError):
+        raise AnsibleFilterError("redis_differences: the server's answer cannot be read") from None
+
+    changes: list[str] = []
+    declared_users = acl_users(redis_acl(users).splitlines())
+    changes += [f"user {name}: not declared, removed" for name in sorted(set(actual_users) - set(declared_users))]
+    for name, declared in sorted(declared_users.items()):
+        if name not in actual_users:
+            changes.append(f"user {name}: missing, added")
+        elif found := actual_users[name].differences(declared):
+            changes.append(f"user {name}: {', '.join(found)}: put right")
+    commands = ["ACL LOAD"] if changes else []
+    own = {words[0].lower() for line in extra_config.splitlines() if (words := line.split())}
+    for name, value in settings.items():
+        wanted, actual = str(value), actual_settings.get(name)
+        if name not in own and actual != wanted:
+            changes.append(f"setting {name}: {json.dumps(actual)} -> {json.dumps(wanted)}")
+            commands.append(f"CONFIG SET {name} {json.dumps(wanted)}")
+    return {"commands": commands, "changes": changes, "locked_out": False}
+
+
+class FilterModule:
+    """The filters of this file, by the names playbooks use."""
+
+    def filters(self) -> dict[str, Any]:
+        """Return the filters by name."""
+        return {"redis_acl": redis_acl, "redis_differences": redis_differences}
