@@ -1,4 +1,4 @@
-"""Measure, in one run on this machine: converges, `docker compose up -d` beside them, and requests per second.
+"""Measure, in one run on this machine: converges and `docker compose up -d` beside them, images, memory, requests.
 
 Everything happens with a stack of its own (name, port, data directory, key), which is removed at the end; no other
 stack is touched. The tools (compose, wrk) come from Debian into an image of their own, so that nothing has to be
@@ -10,7 +10,9 @@ Writes bench/results/<time>.json with every figure, and <time>.md, which is what
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.util
+import itertools
 import json
 import os
 import platform
@@ -26,6 +28,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import requests
+
 ROOT = Path(__file__).resolve().parents[1]
 STACK = "pressdock-bench"
 LABEL = f"label=pressdock.stack={STACK}"
@@ -35,6 +39,20 @@ COMPOSE_PROJECT = f"{STACK}-compose"
 PORT = 9553
 # One second short of the default's hour: a setting whose change rebuilds nginx's image.
 OTHER_SETTING = {"nginx_static_max_age": 3599}
+NO_CACHE = {"wordpress_object_cache": "none"}
+# What keeps the bench's stack apart from every other one.
+OWN_VARIABLES = {
+    "stack_name": STACK,
+    "stack_data_dir": str(DATA),
+    "nginx_bind_address": "127.0.0.1",
+    "nginx_https_port": PORT,
+    "ftp_bind_address": "127.0.0.1",
+    "ftp_port": PORT + 1,
+    "ftp_passive_first_port": PORT + 2,
+    "ftp_passive_last_port": PORT + 21,
+}
+# Seconds without a visitor before memory is read.
+REST = 60
 
 # A stage of a converge begins with the first task that matches.
 STAGES = (
@@ -47,6 +65,7 @@ STAGES = (
     (re.compile(r"Remove superseded images"), "end"),
 )
 BUILT = re.compile(r"container : Build \| Wait for (?P<images>[^(]*)")
+BUILD_STARTS = "Build | Start the builds"
 TASK = re.compile(r"TASK \[(?P<name>.*)\] \*")
 RECAP = re.compile(r"localhost +: +ok=[1-9]\d* +changed=\d+ +unreachable=0 +failed=0 ")
 
@@ -57,11 +76,15 @@ class BenchError(Exception):
 
 @dataclass
 class Converge:
-    """One run of site.yml: seconds of wall clock, changed tasks, seconds of each stage in order."""
+    """One run of site.yml: seconds of wall clock, changed tasks, seconds of each stage in order.
+
+    builds: times of day (seconds since 1970) at which builds of images were started.
+    """
 
     seconds: float
     changed: list[str]
     stages: dict[str, float]
+    builds: list[float]
 
 
 def say(text: str) -> None:
@@ -100,21 +123,11 @@ def converge(key_file: Path, settings: dict[str, Any], strategy: dict[str, str] 
 
     settings: variables that differ from the defaults; strategy: environment that makes Ansible use another strategy.
     """
-    variables = {
-        "stack_name": STACK,
-        "stack_data_dir": str(DATA),
-        "stack_installation_key_file": str(key_file),
-        "nginx_bind_address": "127.0.0.1",
-        "nginx_https_port": PORT,
-        "ftp_bind_address": "127.0.0.1",
-        "ftp_port": PORT + 1,
-        "ftp_passive_first_port": PORT + 2,
-        "ftp_passive_last_port": PORT + 21,
-        **settings,
-    }
+    variables = {**OWN_VARIABLES, "stack_installation_key_file": str(key_file), **settings}
     lines: list[str] = []
     announced: list[tuple[float, str]] = []
     changed: list[str] = []
+    builds: list[float] = []
     succeeded = False
     start = time.monotonic()
     with subprocess.Popen(
@@ -130,6 +143,8 @@ def converge(key_file: Path, settings: dict[str, Any], strategy: dict[str, str] 
             lines.append(line)
             if task := TASK.match(line):
                 announced.append((time.monotonic() - start, task["name"]))
+                if BUILD_STARTS in task["name"]:
+                    builds.append(time.time())
             if line.startswith("changed: ") and announced:
                 changed.append(announced[-1][1])
             succeeded = succeeded or bool(RECAP.match(line))
@@ -137,7 +152,7 @@ def converge(key_file: Path, settings: dict[str, Any], strategy: dict[str, str] 
     if process.returncode != 0 or not succeeded:
         message = f"site.yml failed:\n{''.join(lines[-80:])}"
         raise BenchError(message)
-    return Converge(round(seconds, 2), changed, stages_of(announced, seconds))
+    return Converge(round(seconds, 2), changed, stages_of(announced, seconds), builds)
 
 
 def unchanged(key_file: Path, times: int, strategy: dict[str, str] | None = None) -> list[Converge]:
@@ -201,6 +216,98 @@ def compose_file() -> dict[str, Any]:
     return {"services": services, "networks": networks, "volumes": volumes}
 
 
+def measure_images(builds: list[float]) -> list[dict[str, Any]]:
+    """List the services' images: size, what it adds to the base, seconds from its build's start to its last layer.
+
+    builds: when builds were started; those of one start run side by side.
+    """
+    found = []
+    for identifier in own("images"):
+        image = json.loads(run("docker", "image", "inspect", identifier))[0]
+        service = (image["Config"]["Labels"] or {}).get("pressdock.service", "")
+        if not image["RepoTags"] or service in {"rootfs", ""}:
+            continue
+        # Nanoseconds are more than Python reads.
+        ended = datetime.fromisoformat(re.sub(r"\.\d+", "", image["Created"])).timestamp()
+        begun = max((when for when in builds if when <= ended), default=None)
+        seconds = None if begun is None else round(ended - begun)
+        found.append({"service": service, "bytes": image["Size"], "build_seconds": seconds})
+    base = next(each["bytes"] for each in found if each["service"] == "base_image")
+    for each in found:
+        each["own_bytes"] = each["bytes"] - base
+    return sorted(found, key=lambda each: str(each["service"]))
+
+
+def measure_memory() -> list[dict[str, Any]]:
+    """Read every container's memory and use of the processor after a while without visitors."""
+    time.sleep(REST)
+    found = []
+    for line in run("docker", "stats", "--no-stream", "--format", "{{json .}}", *own("ps")).splitlines():
+        stats = json.loads(line)
+        used, limit = stats["MemUsage"].split(" / ")
+        name = stats["Name"].removeprefix(f"{STACK}-")
+        found.append({"name": name, "memory": used, "limit": limit, "processor": stats["CPUPerc"]})
+    return sorted(found, key=lambda each: each["name"])
+
+
+def browser() -> requests.Session:
+    """Return what trusts the stack's own authority."""
+    session = requests.Session()
+    session.verify = str(DATA / "ca" / "ca.crt")
+    # The environment's own list of authorities would win.
+    session.trust_env = False
+    return session
+
+
+def logged_in(key_file: Path) -> str:
+    """Log in to the dashboard and return the cookies, as one header's value."""
+    secrets = run(
+        "ansible-playbook", "playbooks/secrets.yml",
+        "--extra-vars", json.dumps({**OWN_VARIABLES, "stack_installation_key_file": str(key_file)}),
+    )  # fmt: skip
+    login = re.search(r"administrator: (\S+) / (\w+)", secrets)
+    if not login:
+        message = "the administrator's login is not shown"
+        raise BenchError(message)
+    session = browser()
+    form = {"log": login[1], "pwd": login[2], "wp-submit": "x", "testcookie": "1"}
+    for data in (None, form):
+        session.request("POST" if data else "GET", f"https://localhost:{PORT}/wp-login.php", data=data, timeout=60)
+    header = "; ".join(f"{cookie.name}={cookie.value}" for cookie in session.cookies)
+    if "wordpress_logged_in" not in header:
+        message = "the administrator cannot log in"
+        raise BenchError(message)
+    return header
+
+
+def statements(path: str, cookie: str) -> int:
+    """Count the statements that the database server gets for one page that was asked for before."""
+    session = browser()
+
+    def ask() -> int:
+        session.get(f"https://localhost:{PORT}{path}", headers={"Cookie": cookie}, timeout=60).raise_for_status()
+        printed = run("docker", "exec", f"{STACK}-mariadb", "mariadb", "-BNe", "SHOW GLOBAL STATUS LIKE 'Com_select'")
+        return int(printed.split()[1])
+
+    ask()
+    # The server's health check selects as well, at times: the least of some pages is the page's own.
+    return min(after - before for before, after in itertools.pairwise([ask() for _ in range(5)]))
+
+
+def measure_pages(key_file: Path, seconds: int) -> list[dict[str, Any]]:
+    """Ask for the front page, as a visitor and as somebody who has logged in, and for the dashboard."""
+    cookie = logged_in(key_file)
+    pages = (("/", ""), ("/", cookie), ("/wp-admin/", cookie))
+    return [
+        {
+            **measure_requests(path, seconds, 4, header),
+            "logged_in": bool(header),
+            "statements": statements(path, header),
+        }
+        for path, header in pages
+    ]
+
+
 def in_tools(*command: str, options: tuple[str, ...] = ()) -> str:
     """Run a command in a container with the tools, on the host's network and with the engine's socket."""
     socket = "/var/run/docker.sock:/var/run/docker.sock"
@@ -242,10 +349,14 @@ def measure_compose(folder: Path, times: int) -> dict[str, Any]:
     return {"version": version, "containers": len(containers), "seconds": seconds}
 
 
-def measure_requests(path: str, seconds: int, connections: int) -> dict[str, Any]:
+def measure_requests(path: str, seconds: int, connections: int, cookie: str = "") -> dict[str, Any]:
     """Ask for one page over TLS for some seconds; BenchError when an answer is not a success."""
     address = f"https://localhost:{PORT}{path}"
-    printed = in_tools("wrk", "--latency", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=20s", address)
+    header = ("--header", f"Cookie: {cookie}") if cookie else ()
+    wrk = functools.partial(in_tools, "wrk", "--latency", "-t1", f"-c{connections}", "--timeout=20s", *header)
+    # Caches are filled first.
+    wrk("-d2s", address)
+    printed = wrk(f"-d{seconds}s", address)
     if "Non-2xx" in printed or "Socket errors" in printed:
         message = f"{address} did not answer every request:\n{printed}"
         raise BenchError(message)
@@ -320,6 +431,10 @@ def measure(folder: Path, times: int, seconds: int) -> dict[str, Any]:
     cold = converge(key_file, {})
     result["cold"] = asdict(cold)
     say(f"  {cold.seconds:.0f} s")
+    result["images"] = measure_images(cold.builds)
+
+    say(f"memory, after {REST} s of rest")
+    result["memory"] = measure_memory()
 
     say(f"unchanged: {times} converges that change nothing")
     nothing = unchanged(key_file, times)
@@ -338,16 +453,30 @@ def measure(folder: Path, times: int, seconds: int) -> dict[str, Any]:
 
     build_tools()
     say(f"requests, {seconds} s each")
-    page = measure_requests("/", seconds, 4)
     file = measure_requests("/wp-includes/css/dashicons.min.css", seconds, 16)
-    result["requests"] = [page, file]
-    for each in (page, file):
-        say(f"  {each['path']}: {each['requests_per_second']:.0f}/s")
+    with_cache = measure_pages(key_file, seconds)
+    say("the same without the object cache")
+    converge(key_file, NO_CACHE)
+    without_cache = measure_pages(key_file, seconds)
+    # Once more with it: what changed on this machine meanwhile shows in the difference of the two.
+    converge(key_file, {})
+    with_cache_again = measure_pages(key_file, seconds)
+    result["requests"] = {
+        "file": file, "cache": with_cache, "no_cache": without_cache, "cache_again": with_cache_again,
+    }  # fmt: skip
+    for each in (*with_cache, *without_cache):
+        say(f"  {each['path']}: {each['requests_per_second']:.0f}/s, {each['statements']} statements")
 
     say("docker compose up -d with the same containers and nothing to do")
     result["compose"] = measure_compose(folder, times)
     say("  " + ", ".join(f"{each:.2f} s" for each in result["compose"]["seconds"]))
     return result
+
+
+def request_cells(measured: dict[str, Any]) -> str:
+    """Write a measurement's rate and latencies as cells of a table."""
+    rate = measured["requests_per_second"]
+    return f"{rate:.0f} | {measured['latency_median']} | {measured['latency_99_percent']}"
 
 
 def markdown(result: dict[str, Any]) -> str:
@@ -379,12 +508,34 @@ def markdown(result: dict[str, Any]) -> str:
         "|---|---|",
         *(f"| {name} | {seconds:.1f} s |" for name, seconds in cold["stages"].items()),
         "",
-        "| Requests over TLS from the same machine | Connections | Requests/s | Median | 99 % |",
-        "|---|---|---|---|---|",
+        "| Image | Size | On top of the base | Build |",
+        "|---|---|---|---|",
     ]
-    for each in result["requests"]:
-        rate, median, tail = each["requests_per_second"], each["latency_median"], each["latency_99_percent"]
-        lines.append(f"| `{each['path']}` | {each['connections']} | {rate:.0f} | {median} | {tail} |")
+    for each in result["images"]:
+        built = "" if each["build_seconds"] is None else f"{each['build_seconds']} s"
+        lines.append(
+            f"| {each['service']} | {each['bytes'] / 1e6:.0f} MB | {each['own_bytes'] / 1e6:.0f} MB | {built} |"
+        )
+    lines += [
+        "",
+        f"| Container, after {REST} s without a visitor | Memory | Its limit | Processor |",
+        "|---|---|---|---|",
+        *(
+            f"| {each['name']} | {each['memory']} | {each['limit']} | {each['processor']} |"
+            for each in result["memory"]
+        ),
+        "",
+        "| Requests over TLS from the same machine | Object cache | Requests/s | Median | 99 % | Statements a page |",
+        "|---|---|---|---|---|---|",
+    ]
+    measured = result["requests"]
+    for key, word in (("cache", "yes"), ("no_cache", "no"), ("cache_again", "yes, again")):
+        for each in measured[key]:
+            page = f"`{each['path']}`" + (", logged in" if each["logged_in"] else "")
+            lines.append(f"| {page} | {word} | {request_cells(each)} | {each['statements']} |")
+    lines.append(
+        f"| `{measured['file']['path']}` (16 connections, the pages 4) | | {request_cells(measured['file'])} | |"
+    )
     return "\n".join(lines) + "\n"
 
 
