@@ -107,7 +107,7 @@ def mounts_nothing_of_the_engine(container: Container) -> None:
 @check
 def writes_only_to_volumes_and_memory(container: Container) -> None:
     """Each tmpfs refuses programs, setuid files and devices."""
-    for path, options in (container.inspect["HostConfig"]["Tmpfs"] or {}).items():
+    for path, options in (container.inspect["HostConfig"].get("Tmpfs") or {}).items():
         assert {"noexec", "nosuid", "nodev"} <= set(options.split(",")), path
     volumes = [mount["Name"] for mount in container.inspect["Mounts"] if mount["Type"] == "volume"]
     assert all(name.startswith(f"{container.stack}-") for name in volumes), volumes

@@ -28,7 +28,7 @@ def title(site: Site) -> str:
 
 def changes(run: Any) -> list[str]:
     """Return the sites that a run has changed (or would)."""
-    assert {change["task"] for change in run.changes} <= {"wordpress : Sites | Compare and repair"}
+    assert {change["task"] for change in run.changes} <= {"Sites | Compare and repair"}
     return [change["item"] for change in run.changes]
 
 
