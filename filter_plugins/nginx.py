@@ -88,9 +88,7 @@ def _place(
     return (sites[owners[domain]], "") if domain in owners else (None, domain)
 
 
-def service_url(
-    service: Mapping[str, Any], sites: Mapping[str, Mapping[str, Any]], https_port: int
-) -> str:
+def service_url(service: Mapping[str, Any], sites: Mapping[str, Mapping[str, Any]], https_port: int) -> str:
     """Return the address of a service.
 
     :param service: an entry of ``nginx_services``, of which ``domain`` and ``path`` count.
@@ -148,8 +146,9 @@ def route_problems(values: Mapping[str, Any], domain_problem: Any, wired: bool =
     firsts = [name for name, (_, kind) in taken.items() if kind == "domain"]
     hosts: dict[str, list[tuple[str, str]]] = {}
     entries = [
-        *(("service", name, entry) for name, entry in (services if isinstance(services, Mapping) else {}).items()),
-        *(("static", name, entry) for name, entry in (static_sites if isinstance(static_sites, Mapping) else {}).items()),
+        (kind, name, entry)
+        for kind, declared in (("service", services), ("static", static_sites))
+        for name, entry in (declared.items() if isinstance(declared, Mapping) else ())
     ]
     for kind, name, entry in entries:
         own = kind == "service" and wired
@@ -234,7 +233,7 @@ def _placement_problems(
 
 def service_problems(place: str, entry: Mapping[str, Any]) -> list[str]:
     """Check one service by itself; passwords have rules of their own."""
-    problems = [f"{place}{key}: unknown; there are {', '.join(SERVICE_FIELDS)}" for key in entry if key not in SERVICE_FIELDS]
+    problems = _unknown(place, entry, SERVICE_FIELDS)
     problems += [f"{place}{key}: missing" for key in SERVICE_REQUIRED if key not in entry]
     if entry.get("protocol", "http") not in {"http", "fastcgi"}:
         problems.append(f"{place}protocol: {entry['protocol']!r}: must be http or fastcgi")
@@ -249,7 +248,7 @@ def service_problems(place: str, entry: Mapping[str, Any]) -> list[str]:
 
 def static_problems(place: str, entry: Mapping[str, Any]) -> list[str]:
     """Check one static site by itself, without looking at its files."""
-    problems = [f"{place}{key}: unknown; there are {', '.join(STATIC_FIELDS)}" for key in entry if key not in STATIC_FIELDS]
+    problems = _unknown(place, entry, STATIC_FIELDS)
     for key in ("index", "not_found"):
         value = entry.get(key)
         if value and (not _matches(FILE_NAME, value) or ".." in str(value).split("/")):
@@ -276,6 +275,10 @@ def static_file_problems(values: Mapping[str, Any]) -> list[str]:
             except (AnsibleFilterError, OSError) as error:
                 problems.append(f"nginx_static_sites.{name}.source: {getattr(error, 'message', error)}")
     return problems
+
+
+def _unknown(place: str, entry: Mapping[str, Any], fields: tuple[str, ...]) -> list[str]:
+    return [f"{place}{key}: unknown; there are {', '.join(fields)}" for key in entry if key not in fields]
 
 
 def _path_problems(place: str, entry: Mapping[str, Any]) -> list[str]:

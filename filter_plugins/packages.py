@@ -43,7 +43,10 @@ def controller_path(path: str) -> Path:
 
 
 def directory_entries(path: Path) -> dict[str, Path]:
-    """Find all files below a directory, by their relative names; raises PackageError for what cannot be copied exactly."""
+    """Find all files below a directory, by their relative names.
+
+    Raises PackageError for what cannot be copied exactly.
+    """
     if not path.is_dir():
         raise PackageError("is not a directory on this machine")
     entries: dict[str, Path] = {}

@@ -117,7 +117,7 @@ def derive_secrets(
 
 
 def tool_password(given: Any, name: str, key: str, versions: Mapping[str, int] | None = None) -> str:
-    """Return the password of a tool behind the web server: the given one, or where that is empty the derived `tool`/name."""
+    """Return the password in front of a tool: the given one, or where that is empty the derived `tool`/name."""
     return str(given) if given else derive_secrets(key, [name], "tool", versions)[name]
 
 

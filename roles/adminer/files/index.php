@@ -46,46 +46,46 @@ function forget_choices(): void
     }
 }
 
-/** Called by Adminer, when its own class exists. */
+/** Called by Adminer, when its own class exists. Signatures are as loose as those of the compiled Adminer. */
 function adminer_object(): object
 {
     class OneServer extends Adminer\Adminer
     {
-        public function credentials(): array
+        public function credentials()
         {
             return [(string) getenv('DATABASE_HOST'), (string) ($_GET['username'] ?? ''), (string) Adminer\get_password()];
         }
 
-        public function serverName(?string $server): string
+        public function serverName($server)
         {
             return 'MariaDB';
         }
 
-        public function permanentLogin(bool $create = false): string
+        public function permanentLogin($create = false)
         {
             return '';
         }
 
-        public function importServerPath(): string
+        public function importServerPath()
         {
             return '';
         }
 
         /** The form asks for user, password and database alone. */
-        public function loginForm(): void
+        public function loginForm()
         {
             ob_start();
             parent::loginForm();
             echo preg_replace('~<label>\s*<input[^>]*auth\[permanent\].*?</label>~s', '', (string) ob_get_clean());
         }
 
-        public function loginFormField(string $name, string $heading, string $value): string
+        public function loginFormField($name, $heading, $value)
         {
             return in_array($name, ['driver', 'server'], true) ? '' : parent::loginFormField($name, $heading, $value);
         }
 
         /** As Adminer's own, without the frame that asks for versions. */
-        public function csp(array $csp): array
+        public function csp($csp)
         {
             foreach ($csp as &$policy) {
                 $policy['frame-src'] = "'none'";

@@ -31,8 +31,8 @@ options:
     default: []
   archive:
     description:
-      - A tar archive on the target with the contents that C(digests) trees lack. A member's name is the position of the tree
-        among O(trees), a slash, and the file's name.
+      - A tar archive on the target with the contents that C(digests) trees lack. A member's name is the position of
+        the tree among O(trees), a slash, and the file's name.
       - Without it nothing is written to such a tree while it lacks a content; RV(wanted) says which ones to bring.
     type: path
   absent:
@@ -248,9 +248,7 @@ def missing_contents(trees: list[dict[str, Any]]) -> dict[str, list[str]]:
     return {position: names for position, names in missing.items() if names}
 
 
-def tree_contents(
-    tree: dict[str, Any], position: int, archive: tarfile.TarFile | None
-) -> dict[str, str | Content]:
+def tree_contents(tree: dict[str, Any], position: int, archive: tarfile.TarFile | None) -> dict[str, str | Content]:
     """Return what a tree's files are to hold."""
     if tree["digests"] is None:
         return {name: str(content) for name, content in (tree["files"] or {}).items()}

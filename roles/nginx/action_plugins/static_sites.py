@@ -26,7 +26,7 @@ def _nginx() -> Any:
 
 
 class ActionModule(ActionBase):
-    """Takes `sources` (name to directory of the controller), `directory` (of the target, one below it for each) and `owner`.
+    """Takes `sources` (name to directory of the controller), `directory` (of the target, parent of theirs) and `owner`.
 
     The target is asked once, with digests. Only when it lacks something an archive of that follows.
     """
@@ -61,8 +61,9 @@ class ActionModule(ActionBase):
             with tempfile.NamedTemporaryFile(prefix="pressdock-", suffix=".tar") as local:
                 with tarfile.open(fileobj=local, mode="w", dereference=True) as archive:
                     for position, missed in missing.items():
+                        found = files[names[int(position)]]
                         for name in missed:
-                            archive.add(files[names[int(position)]][name], arcname=f"{position}/{name}", recursive=False)
+                            archive.add(found[name], arcname=f"{position}/{name}", recursive=False)
                 local.flush()
                 remote = self._connection._shell.join_path(self._make_tmp_path(), "static.tar")
                 self._transfer_file(local.name, remote)
