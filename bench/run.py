@@ -61,7 +61,7 @@ STAGES = (
     (re.compile(r"base_image : Bootstrap \| Install"), "Debian's base system"),
     (re.compile(r"container : Build \| Write"), "images"),
     (re.compile(r"container : Prepare \| Keep the directories"), "networks, volumes, secrets"),
-    (re.compile(r"(mariadb|redis|wordpress|nginx|ftp) : "), "service {}"),
+    (re.compile(r"(mariadb|redis|wordpress|adminer|nginx|ftp|cadvisor) : "), "service {}"),
     (re.compile(r"Remove superseded images"), "end"),
 )
 BUILT = re.compile(r"container : Build \| Wait for (?P<images>[^(]*)")

@@ -42,11 +42,14 @@ def controller_path(path: str) -> Path:
     return PROJECT / Path(path).expanduser()
 
 
-def directory_files(path: Path) -> dict[str, bytes]:
-    """Read all files below a directory, by their relative names."""
+def directory_entries(path: Path) -> dict[str, Path]:
+    """Find all files below a directory, by their relative names.
+
+    Raises PackageError for what cannot be copied exactly.
+    """
     if not path.is_dir():
         raise PackageError("is not a directory on this machine")
-    files: dict[str, bytes] = {}
+    entries: dict[str, Path] = {}
     for folder, folders, names in os.walk(path):
         folders[:] = [name for name in folders if name not in LEFT_OUT]
         for name in [*folders, *names]:
@@ -55,8 +58,15 @@ def directory_files(path: Path) -> dict[str, bytes]:
             if entry.is_symlink():
                 raise PackageError(f"{relative} is a symbolic link")
             if name in names and name not in LEFT_OUT:
-                files[relative] = entry.read_bytes()
-    return files
+                if not entry.is_file():
+                    raise PackageError(f"{relative} is neither a file nor a directory")
+                entries[relative] = entry
+    return entries
+
+
+def directory_files(path: Path) -> dict[str, bytes]:
+    """Read all files below a directory, by their relative names."""
+    return {name: entry.read_bytes() for name, entry in directory_entries(path).items()}
 
 
 def archive_files(path: Path, slug: str, sha256: str = "") -> dict[str, bytes]:

@@ -37,6 +37,9 @@ parse_key = _sibling("secrets").parse_key
 tls_pair_problems = _sibling("tls").tls_pair_problems
 site_package_problems = _sibling("packages").site_package_problems
 site_package_file_problems = _sibling("packages").site_package_file_problems
+_nginx = _sibling("nginx")
+static_file_problems = _nginx.static_file_problems
+own_certificates = _nginx.own_certificates
 
 DISTRIBUTIONS = {"Debian": ("12", "13"), "Ubuntu": ("24.04",)}
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -80,6 +83,7 @@ LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 RELEASE_VERSION = re.compile(r"[0-9]+\.[0-9]+(\.[0-9]+)?(-[A-Za-z0-9]+)?")
 WEB_ADDRESS = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(/[^\s'\"\\]*)?")
+RATE = re.compile(r"[1-9][0-9]{0,5}r/[sm]")
 TABLE_PREFIX = re.compile(r"[A-Za-z0-9_]{1,20}")
 ACCOUNT_KEYS = ("display_name", "email", "password", "role")
 WORDPRESS_ROLES = ("administrator", "editor", "author", "contributor", "subscriber")
@@ -827,6 +831,41 @@ def cache_problems(values: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def adminer_problems(values: Mapping[str, Any]) -> list[str]:
+    """Check that Adminer's processes and uploads fit into its memory, and an import into a process."""
+    workers = coerced(values.get("adminer_workers"), "int")
+    each, upload = size_of(values.get("adminer_memory_limit")), size_of(values.get("adminer_upload_limit"))
+    memory = size_of(values.get("adminer_memory"))
+    if not (isinstance(workers, int) and each and upload and memory):
+        return []
+    problems = []
+    if 3 * upload > each:
+        problems.append(
+            f"adminer_upload_limit: {shown(values['adminer_upload_limit'])}: importing it needs three times as much: "
+            f"adminer_memory_limit is {gigabytes(each)}"
+        )
+    needed = workers * each + 2 * upload
+    if needed > memory:
+        problems.append(
+            f"adminer_memory: {shown(values['adminer_memory'])}: {workers} workers of {gigabytes(each)} "
+            f"(adminer_memory_limit) and two uploads need {gigabytes(needed)}"
+        )
+    return problems
+
+
+def rate_problems(values: Mapping[str, Any]) -> list[str]:
+    """Check the rates in nginx's notation, and how many requests may go beyond them."""
+    problems = []
+    for name, value in sorted(values.items()):
+        if re.fullmatch(r"nginx_[a-z]+_rate", name) and not (isinstance(value, str) and RATE.fullmatch(value)):
+            problems.append(f"{name}: {shown(value)}: must be a rate such as 10r/m or 2r/s")
+        if re.fullmatch(r"nginx_[a-z]+_burst", name):
+            number = coerced(value, "int")
+            if isinstance(number, int) and not isinstance(number, bool) and number < 0:
+                problems.append(f"{name}: {shown(value)}: must be at least 0")
+    return problems
+
+
 def usable_address(value: Any) -> bool:
     """Tell whether a client can be told to connect to this address."""
     try:
@@ -898,6 +937,8 @@ def declared_problems(declared: Declared) -> list[str]:
     problems += secret_problems(secrets)
     problems += ftp_problems(values) + source_problems(values) + cache_problems(values)
     problems += redis_problems(values) if coerced(values.get("stack_redis"), "bool") is not False else []
+    problems += adminer_problems(values) + rate_problems(values)
+    problems += _nginx.route_problems(values, domain_problem, wired="nginx_services" in declared.wired)
     return problems + buffer_problems(values) + worker_problems(values)
 
 

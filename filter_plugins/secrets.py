@@ -116,6 +116,11 @@ def derive_secrets(
     }
 
 
+def tool_password(given: Any, name: str, key: str, versions: Mapping[str, int] | None = None) -> str:
+    """Return the password in front of a tool: the given one, or where that is empty the derived `tool`/name."""
+    return str(given) if given else derive_secrets(key, [name], "tool", versions)[name]
+
+
 def keyed_digest(value: Any, key: str) -> str:
     """Return 32 hexadecimal characters that change when `value` does and say nothing about it without the key.
 
@@ -214,5 +219,6 @@ class FilterModule:
             "keyed_digest": keyed_digest,
             "mysql_native_hash": mysql_native_hash,
             "redis_acl_hash": redis_acl_hash,
+            "tool_password": tool_password,
             "wordpress_hash": wordpress_hash,
         }

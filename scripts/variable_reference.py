@@ -23,7 +23,8 @@ REFERENCE = Path("docs/variables.md")
 SHARED = ("preflight", "stack")
 # The order of a converge; a role that is not named here comes after them.
 ORDER = [
-    "preflight", "docker", "base_image", "mariadb", "redis", "wordpress", "nginx", "ftp", "certificates", "container",
+    "preflight", "docker", "base_image", "mariadb", "redis", "wordpress", "adminer", "nginx", "ftp", "cadvisor",
+    "certificates", "container",
 ]  # fmt: skip
 
 HEAD = """\

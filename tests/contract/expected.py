@@ -28,6 +28,7 @@ class Expectation:
 
 
 SERVICES = {
+    "adminer": Expectation(user=615),
     # As root for as long as it takes to become another user: setpriv does that for PID 1 and the health check.
     "ftp": Expectation(
         user=613,

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import importlib.util
+import io
 import os
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -27,7 +32,7 @@ UID, GID = os.getuid(), os.getgid()
 FILES = {"users.acl": "user default off\n", "deep/er/token": "käse"}
 
 
-def run(path: Path, *, check: bool = False, files: dict[str, str] | None = None) -> list[str]:
+def run(path: Path, *, check: bool = False, files: dict[str, Any] | None = None) -> list[str]:
     """Reconcile one tree and return what differed, with paths relative to it."""
     reconciler = host_files.Reconciler(check=check)
     reconciler.tree(path, UID, GID, 0o750, 0o440, FILES if files is None else files)
@@ -117,3 +122,73 @@ def test_check_run_on_a_bare_machine_creates_nothing(tmp_path: Path) -> None:
     assert "T: created" in changes
     assert "T/users.acl: created" in changes
     assert list(tmp_path.iterdir()) == []
+
+
+# --- Trees of any content, given by digests ---------------------------------------------------------------------------
+
+BINARY = bytes(range(256)) * 40
+CONTENTS = {"index.html": b"<p>", "deep/picture.png": BINARY, "empty": b""}
+
+
+def contents(missing: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the declared contents; those that are missing nobody has brought."""
+    return {
+        name: host_files.Content(
+            hashlib.sha256(raw).hexdigest(), None if name in missing else functools.partial(io.BytesIO, raw)
+        )
+        for name, raw in CONTENTS.items()
+    }
+
+
+def test_binary_contents_arrive_exactly(tmp_path: Path) -> None:
+    path = tmp_path / "static"
+    run(path, files=contents())
+    assert {name: (path / name).read_bytes() for name in CONTENTS} == CONTENTS
+    assert run(path, files=contents(tuple(CONTENTS))) == [], "equal by their digests: no content is needed"
+
+
+def test_pages_come_after_what_they_show(tmp_path: Path) -> None:
+    changes = run(tmp_path / "static", files=contents())
+    assert changes[-1] == "T/index.html: created"
+
+
+def test_missing_contents_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "static"
+    run(path, files=contents())
+    (path / "deep/picture.png").chmod(0o600)
+    (path / "deep/picture.png").write_bytes(BINARY + b"x")
+    (path / "empty").unlink()
+    (path / "empty").symlink_to("index.html")
+    tree = {"path": str(path), "digests": {name: content.digest for name, content in contents().items()}}
+    text = {"path": str(path), "digests": None, "files": {}}
+    missing = host_files.missing_contents([text, tree])
+    assert {position: sorted(names) for position, names in missing.items()} == {"1": ["deep/picture.png", "empty"]}
+    check = run(path, check=True, files=contents(tuple(CONTENTS)))
+    assert check == run(path, files=contents())
+    assert host_files.missing_contents([text, tree]) == {}
+
+
+def test_content_that_nobody_brought_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"index\.html: nobody brought its content"):
+        run(tmp_path / "static", files=contents(("index.html",)))
+
+
+def test_folder_in_whose_place_a_file_stands(tmp_path: Path) -> None:
+    path = tmp_path / "static"
+    run(path, files={"deep": "once a file"})
+    assert "T/deep: replaced what was no directory" in run(path, check=True, files=contents())
+    assert "T/deep: replaced what was no directory" in run(path, files=contents())
+    assert (path / "deep/picture.png").read_bytes() == BINARY
+
+
+def test_archive_is_read_by_the_position_of_the_tree(tmp_path: Path) -> None:
+    archive_path = tmp_path / "contents.tar"
+    source = tmp_path / "source"
+    source.write_bytes(BINARY)
+    with tarfile.open(archive_path, "w") as archive:
+        archive.add(source, "1/deep/picture.png")
+    tree = {"path": "T", "digests": {"deep/picture.png": hashlib.sha256(BINARY).hexdigest()}}
+    with tarfile.open(archive_path) as archive:
+        found = host_files.tree_contents(tree, 1, archive)["deep/picture.png"]
+        assert found.open().read() == BINARY
+        assert host_files.tree_contents(tree, 0, archive)["deep/picture.png"].open is None

@@ -841,3 +841,38 @@ def test_wired_variables_do_not_repeat_the_cause() -> None:
 
 def test_a_wrong_sites_variable_is_one_problem() -> None:
     assert preflight.declared_problems(declared(wordpress_sites=[])) == ["wordpress_sites: []: must be a dict"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({}, ""),
+        ({"adminer_upload_limit": "40m"}, "adminer_upload_limit: "),
+        ({"adminer_memory_limit": "200m"}, "adminer_memory: "),
+        ({"adminer_workers": 5}, "adminer_memory: "),
+        ({"adminer_workers": "5"}, "adminer_memory: "),
+        # These have lines of their own.
+        ({"adminer_workers": "many"}, ""),
+        ({"adminer_memory": "x"}, ""),
+    ],
+)
+def test_adminer_fits_into_its_memory(changes: dict[str, Any], problem: str) -> None:
+    values = {
+        "adminer_workers": 3, "adminer_memory_limit": "96m", "adminer_upload_limit": "16m", "adminer_memory": "384m",
+    }  # fmt: skip
+    found = preflight.adminer_problems({**values, **changes})
+    assert len(found) == (1 if problem else 0)
+    assert not problem or found[0].startswith(problem)
+
+
+@pytest.mark.parametrize("rate", ["10r/m", "1r/s", "30r/s"])
+def test_rates_accepted(rate: str) -> None:
+    assert preflight.rate_problems({"nginx_service_rate": rate, "nginx_service_burst": 0}) == []
+
+
+@pytest.mark.parametrize("rate", ["", "10", "0r/m", "10r/h", "1r/m; deny all", 5, None, "-1r/s"])
+def test_rates_refused(rate: Any) -> None:
+    (problem,) = preflight.rate_problems({"nginx_login_rate": rate})
+    assert problem.startswith("nginx_login_rate: ")
+    (problem,) = preflight.rate_problems({"nginx_service_burst": -1})
+    assert problem == "nginx_service_burst: -1: must be at least 0"

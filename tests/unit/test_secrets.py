@@ -277,5 +277,16 @@ def test_filters_are_offered_by_their_own_names() -> None:
         "keyed_digest",
         "mysql_native_hash",
         "redis_acl_hash",
+        "tool_password",
         "wordpress_hash",
     }
+
+
+def test_tool_password_is_the_given_or_a_derived_one() -> None:
+    assert secrets.tool_password("the keeper's word", "adminer", KEY) == "the keeper's word"
+    derived = secrets.tool_password("", "adminer", KEY)
+    assert derived == secrets.derive_secret(KEY, "tool/adminer")
+    assert secrets.tool_password("", "adminer", KEY, {"tool/adminer": 2}) == secrets.derive_secret(
+        KEY, "tool/adminer", 2
+    )
+    assert secrets.tool_password("", "adminer", KEY, {"tool/other": 2}) == derived

@@ -154,6 +154,33 @@ def test_operator_is_shown_the_logins(runs: Runs, sites: list[Site], installatio
         assert f"{site.name} / {shown if shown.isalnum() else ''}" in result.stdout
 
 
+def test_adminer_opens_with_the_logins_that_the_operator_is_shown(
+    stack: Stack, sites: list[Site], installation_key: str, runs: Runs
+) -> None:
+    """Below the second site's domain, as declared: first the web server's login, then that of each site's database."""
+    shown = runs.play(str(PROJECT / "playbooks/secrets.yml")).stdout
+    url, password = f"{sites[1].url}/back/office/", derive_secret(installation_key, "tool/adminer", 2)
+    assert url in shown
+    assert f"keeper / {password}" in shown
+    assert "401" in fetch(stack, url).splitlines()[0]
+    for site in sites:
+        user, secret = f"wharf_{site.name}", derive_secret(installation_key, f"database/{site.name}")
+        assert f"{user} / {secret}" in shown
+        jar = f"/root/adminer-{site.name}"
+        fields = ("--data", f"auth[username]={user}", "--data", f"auth[password]={secret}")
+        page = fetch(
+            stack, url, "--user", f"keeper:{password}", "--cookie-jar", jar, "--cookie", jar, "--location", *fields
+        )
+        assert f"db={user}" in page
+        assert not [other for other in sites if other is not site and f"db=wharf_{other.name}" in page]
+
+
+def test_static_site_beside_wordpress(stack: Stack, sites: list[Site]) -> None:
+    page = fetch(stack, f"{sites[0].url}/licence/")
+    assert "The MIT License, and nothing else" in page
+    assert f"<title>{sites[0].title.split(':')[0]}" in fetch(stack, f"{sites[0].url}/")
+
+
 def test_passwords_are_printed_nowhere_else(runs: Runs, sites: list[Site]) -> None:
     """In no output of a converge, even with diffs; the logins' playbook was asked for them."""
     output = runs.output()
@@ -163,7 +190,7 @@ def test_passwords_are_printed_nowhere_else(runs: Runs, sites: list[Site]) -> No
             assert [line for line in printed if f": {login.name} /" not in line] == []
 
 
-@pytest.mark.parametrize("tag", ["docker", "mariadb", "redis", "wordpress", "nginx", "ftp"])
+@pytest.mark.parametrize("tag", ["docker", "mariadb", "redis", "wordpress", "adminer", "nginx", "ftp"])
 def test_one_role_alone_changes_nothing(runs: Runs, tag: str) -> None:
     run = runs.converge(f"--tags={tag}")
     assert run.changes == []

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.contract.expected import SERVICES, Expectation
+from tests.support.stack import Container, Stack
+from tests.support.web import Web
 
 SERVICES["responder"] = Expectation(user=613, program="perl")
 
@@ -21,3 +23,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out the shared tests that have a version of their own here."""
     config.hook.pytest_deselected(items=[item for item in items if item.name in OWN_VERSIONS])
     items[:] = [item for item in items if item.name not in OWN_VERSIONS]
+
+
+@pytest.fixture(scope="session")
+def web(stack: Stack) -> Web:
+    """Return a visitor."""
+    authority = "/srv/harbour/authority/ca.crt"
+    return Web(stack.host, "198.51.100.1", 8444, "harbour.example.test", authority, "198.51.100.6")
+
+
+@pytest.fixture(scope="session")
+def nginx(stack: Stack) -> Container:
+    """Return the web server's container."""
+    return stack.container("nginx")

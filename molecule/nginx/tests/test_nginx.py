@@ -6,13 +6,13 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from tests.support.runs import Runs
 from tests.support.stack import Container, Stack
+from tests.support.web import Answer, Web
 
 SERVER = "198.51.100.1"
 PORT = 8444
@@ -29,78 +29,6 @@ HEADERS = {
 }
 CERTIFICATE_REFUSED, HANDSHAKE_FAILED, CONNECTION_REFUSED = 60, 35, 7
 """curl's exit codes."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the server answered."""
-
-    version: str
-    status: int
-    headers: dict[str, str]
-    body: str
-
-    @property
-    def parameters(self) -> dict[str, str]:
-        """What the stand-in for PHP was given."""
-        return dict(line.split("=", 1) for line in self.body.splitlines() if "=" in line)
-
-    @property
-    def is_from_php(self) -> bool:
-        """Whether the stand-in for PHP answered."""
-        return "x-responder" in self.headers
-
-
-@dataclass(frozen=True)
-class Web:
-    """A visitor of the server."""
-
-    host: Any
-
-    def curl(self, url: str, *arguments: str, source: str = VISITOR) -> Any:
-        """Run curl on the instance, whatever the name resolves to elsewhere."""
-        words = [
-            *("--silent", "--show-error", "--max-time", "20", "--path-as-is", "--cacert", AUTHORITY),
-            *("--interface", source, "--connect-to", f"::{SERVER}:", *arguments, url),
-        ]
-        return self.host.run("curl " + " ".join(["%s"] * len(words)), *words)
-
-    def get(self, path: str, *arguments: str, domain: str = DOMAIN, source: str = VISITOR) -> Answer:
-        """Ask for a path of a site."""
-        return self.ask(f"https://{domain}:{PORT}{path}", *arguments, source=source)
-
-    def ask(self, url: str, *arguments: str, source: str = VISITOR) -> Answer:
-        """Ask for a whole address; the last answer counts (there may be a 100 before it)."""
-        result = self.curl(url, "--include", *arguments, source=source)
-        assert result.rc == 0, result.stderr
-        text = result.stdout.replace("\r\n", "\n")
-        head, _, body = text.partition("\n\n")
-        while head.split()[1] == "100":
-            head, _, body = body.partition("\n\n")
-        first, *lines = head.splitlines()
-        version, status = first.split()[:2]
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        return Answer(version, int(status), headers, body)
-
-    def statuses(self, paths: list[str], *arguments: str, domain: str = DOMAIN, source: str = VISITOR) -> list[str]:
-        """Ask for many paths over one connection; each result is `STATUS` or `STATUS php`."""
-        urls = [word for path in paths for word in ("--output", "/dev/null", f"https://{domain}:{PORT}{path}")]
-        result = self.curl(urls.pop(), *urls, "--write-out", "%{http_code} %header{x-responder}\\n", *arguments,
-                           source=source)  # fmt: skip
-        assert result.rc == 0, result.stderr
-        return [re.sub(" (one|two)$", " php", line).strip() for line in result.stdout.splitlines()]
-
-
-@pytest.fixture(scope="module")
-def web(stack: Stack) -> Web:
-    """Return a visitor."""
-    return Web(stack.host)
-
-
-@pytest.fixture(scope="module")
-def nginx(stack: Stack) -> Container:
-    """Return the web server's container."""
-    return stack.container("nginx")
 
 
 def handshake(stack: Stack, *arguments: str) -> str:

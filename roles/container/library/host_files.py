@@ -24,11 +24,17 @@ options:
   trees:
     description:
       - Directories whose contents are exactly the declared files.
-      - Each takes C(path), C(owner), C(group), C(mode) (of the directory), C(file_mode) and C(files), a dict of
-        relative file name to content.
+      - Each takes C(path), C(owner), C(group), C(mode) (of the directory), C(file_mode) and either C(files), a dict of
+        relative file name to text, or C(digests), a dict of relative file name to the SHA-256 of any content.
     type: list
     elements: dict
     default: []
+  archive:
+    description:
+      - A tar archive on the target with the contents that C(digests) trees lack. A member's name is the position of
+        the tree among O(trees), a slash, and the file's name.
+      - Without it nothing is written to such a tree while it lacks a content; RV(wanted) says which ones to bring.
+    type: path
   absent:
     description: Directories to remove with all they hold.
     type: list
@@ -63,16 +69,50 @@ changes:
   type: list
   elements: str
   sample: ["/srv/pressdock/secrets/redis/users.acl: content"]
+wanted:
+  description: Names of the files whose content an O(archive) must bring, by the position of their tree.
+  returned: always
+  type: dict
+  sample: {"0": ["index.html"]}
 """
 
+import contextlib
+import hashlib
+import io
 import os
 import shutil
 import stat
+import tarfile
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
+
+
+class Content(NamedTuple):
+    """What a file is to hold: the SHA-256 of it, and where it can be read (None: nowhere yet)."""
+
+    digest: str
+    open: Callable[[], IO[bytes]] | None
+
+    @classmethod
+    def of(cls, text: str) -> Content:
+        """Return the content that is this text."""
+        raw = text.encode()
+        return cls(hashlib.sha256(raw).hexdigest(), lambda: io.BytesIO(raw))
+
+
+def file_digest(path: Path) -> str | None:
+    """Return the SHA-256 of a regular file's content; nothing where there is none."""
+    if path.is_symlink() or not path.is_file():
+        return None
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 class Reconciler:
@@ -102,8 +142,13 @@ class Reconciler:
             return
         self._ownership(path, owner, group, mode)
 
-    def tree(self, path: Path, owner: int, group: int, mode: int, file_mode: int, files: dict[str, str]) -> None:
-        """Make *path* hold exactly *files* (relative name to text), all owned by *owner*:*group*."""
+    def tree(
+        self, path: Path, owner: int, group: int, mode: int, file_mode: int, files: dict[str, str | Content]
+    ) -> None:
+        """Make *path* hold exactly *files* (relative name to text or content), all owned by *owner*:*group*.
+
+        What others are read with (pictures, styles) is written before pages, and removed last.
+        """
         self.directory(path, owner, group, mode)
         wanted = {path / name for name in files}
         for name in files:
@@ -111,9 +156,17 @@ class Reconciler:
                 raise OSError(f"{name!r} is not a name below {path}")
         folders = {parent for file in wanted for parent in file.parents if parent != path and path in parent.parents}
         for folder in sorted(folders):
+            if folder.is_symlink() or folder.is_file():
+                self.changes.append(f"{folder}: replaced what was no directory")
+                if self.check:
+                    continue
+                folder.unlink()
+                folder.mkdir()
             self.directory(folder, owner, group, mode)
-        for name, content in sorted(files.items()):
-            self._file(path / name, owner, group, file_mode, content.encode())
+        for name in sorted(files, key=lambda name: (name.endswith((".html", ".htm")), name)):
+            content = files[name]
+            wanted_content = Content.of(content) if isinstance(content, str) else content
+            self._file(path / name, owner, group, file_mode, wanted_content)
         self._remove_undeclared(path, wanted | folders)
 
     def absent(self, path: Path) -> None:
@@ -123,18 +176,21 @@ class Reconciler:
             if not self.check:
                 self._remove(path)
 
-    def _file(self, path: Path, owner: int, group: int, mode: int, content: bytes) -> None:
+    def _file(self, path: Path, owner: int, group: int, mode: int, content: Content) -> None:
         if path.is_symlink() or (path.exists() and not path.is_file()):
             self.changes.append(f"{path}: replaced what was no regular file")
             if not self.check:
                 self._remove(path)
-        if path.is_file() and not path.is_symlink() and path.read_bytes() == content:
+        if file_digest(path) == content.digest:
             self._ownership(path, owner, group, mode)
             return
         if not self.changes or not self.changes[-1].startswith(f"{path}: "):
             self.changes.append(f"{path}: {'content' if path.exists() else 'created'}")
         if not self.check:
-            write_atomically(path, owner, group, mode, content)
+            if content.open is None:
+                raise OSError(f"{path}: nobody brought its content")
+            with content.open() as stream:
+                write_atomically(path, owner, group, mode, stream)
 
     def _ownership(self, path: Path, owner: int, group: int, mode: int) -> None:
         status = path.stat()
@@ -164,20 +220,73 @@ class Reconciler:
             path.unlink()
 
 
-def write_atomically(path: Path, owner: int, group: int, mode: int, content: bytes) -> None:
+def write_atomically(path: Path, owner: int, group: int, mode: int, content: IO[bytes]) -> None:
     """Replace *path* in one step: a reader, or a run killed half-way, sees the old file or the new one."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as stream:
             os.fchown(descriptor, owner, group)
             os.fchmod(descriptor, mode)
-            stream.write(content)
+            shutil.copyfileobj(content, stream)
             stream.flush()
             os.fsync(descriptor)
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def missing_contents(trees: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """Name the files of the trees with digests that do not hold what they should, by the position of the tree."""
+    missing = {
+        str(position): [
+            name for name, digest in tree["digests"].items() if file_digest(Path(tree["path"]) / name) != digest
+        ]
+        for position, tree in enumerate(trees)
+        if tree["digests"] is not None
+    }
+    return {position: names for position, names in missing.items() if names}
+
+
+def tree_contents(tree: dict[str, Any], position: int, archive: tarfile.TarFile | None) -> dict[str, str | Content]:
+    """Return what a tree's files are to hold."""
+    if tree["digests"] is None:
+        return {name: str(content) for name, content in (tree["files"] or {}).items()}
+    found: dict[str, str | Content] = {}
+    members = {member.name: member for member in archive.getmembers() if member.isfile()} if archive else {}
+    for name, digest in tree["digests"].items():
+        member = members.get(f"{position}/{name}")
+        found[name] = Content(digest, _reader(archive, member) if archive and member else None)
+    return found
+
+
+def _reader(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[], IO[bytes]]:
+    """Return what opens a member of an archive."""
+
+    def opened() -> IO[bytes]:
+        stream = archive.extractfile(member)
+        if stream is None:
+            raise OSError(f"{member.name} in the archive is no file")
+        return stream
+
+    return opened
+
+
+def reconcile(reconciler: Reconciler, parameters: dict[str, Any], archive: tarfile.TarFile | None) -> None:
+    """Bring everything that the module's parameters declare into its state."""
+    for entry in parameters["directories"]:
+        reconciler.directory(Path(entry["path"]), entry["owner"], entry["group"], int(entry["mode"], 8))
+    for position, entry in enumerate(parameters["trees"]):
+        reconciler.tree(
+            Path(entry["path"]),
+            entry["owner"],
+            entry["group"],
+            int(entry["mode"], 8),
+            int(entry["file_mode"], 8),
+            tree_contents(entry, position, archive),
+        )
+    for path in parameters["absent"]:
+        reconciler.absent(Path(path))
 
 
 def main() -> None:
@@ -199,31 +308,28 @@ def main() -> None:
                     **ownership,
                     "file_mode": {"type": "str", "default": "0644"},
                     # The contents are secrets as a rule; the caller hides the whole task.
-                    "files": {"type": "dict", "required": True},
+                    "files": {"type": "dict"},
+                    "digests": {"type": "dict"},
                 },
+                "required_one_of": [("files", "digests")],
+                "mutually_exclusive": [("files", "digests")],
             },
+            "archive": {"type": "path"},
             "absent": {"type": "list", "elements": "path", "default": []},
         },
         supports_check_mode=True,
     )
     reconciler = Reconciler(check=module.check_mode)
+    archive = module.params["archive"]
     try:
-        for entry in module.params["directories"]:
-            reconciler.directory(Path(entry["path"]), entry["owner"], entry["group"], int(entry["mode"], 8))
-        for entry in module.params["trees"]:
-            reconciler.tree(
-                Path(entry["path"]),
-                entry["owner"],
-                entry["group"],
-                int(entry["mode"], 8),
-                int(entry["file_mode"], 8),
-                {name: str(content) for name, content in entry["files"].items()},
-            )
-        for path in module.params["absent"]:
-            reconciler.absent(Path(path))
-    except OSError as error:
+        wanted = missing_contents(module.params["trees"])
+        if wanted and not archive and not module.check_mode:
+            module.exit_json(changed=False, changes=[], wanted=wanted)
+        with tarfile.open(archive) if archive else contextlib.nullcontext() as opened:
+            reconcile(reconciler, module.params, opened)
+    except (OSError, tarfile.TarError) as error:
         module.fail_json(msg=str(error), changes=reconciler.changes)
-    module.exit_json(changed=bool(reconciler.changes), changes=reconciler.changes)
+    module.exit_json(changed=bool(reconciler.changes), changes=reconciler.changes, wanted={})
 
 
 if __name__ == "__main__":

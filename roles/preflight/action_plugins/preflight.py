@@ -54,6 +54,7 @@ class ActionModule(ActionBase):
         problems += self._key_problems(rules, declared.values)
         if not any(problem.startswith("wordpress_sites") for problem in problems):
             problems += self._certificate_problems(rules, declared.values, variables)
+            problems += rules.static_file_problems(declared.values)
             for name, site in (declared.values.get("wordpress_sites") or {}).items():
                 problems += rules.site_package_file_problems(f"wordpress_sites.{name}", site)
         # What is wired from a wrong variable cannot be right either; that variable's own line is enough.
@@ -178,21 +179,24 @@ class ActionModule(ActionBase):
         return found
 
     def _certificate_problems(self, rules: Any, values: Mapping[str, Any], variables: Mapping[str, Any]) -> list[str]:
-        """Check the certificates and keys that sites bring, which the web server will look up in the same places."""
+        """Check the certificates and keys that sites and others bring, looked up where the web server will."""
         templar = self._templar_for({**variables, "__preflight_path": ""}, PROJECT / "roles" / "nginx")
         problems: list[str] = []
-        for name, site in (values.get("wordpress_sites") or {}).items():
-            given, texts = site.get("tls") or {}, {}
+        pairs = [
+            (f"wordpress_sites.{name}.tls", site.get("tls") or {}, [site["domain"], *(site.get("aliases") or [])])
+            for name, site in (values.get("wordpress_sites") or {}).items()
+        ]
+        for place, given, domains in [*pairs, *rules.own_certificates(values)]:
+            texts = {}
             for kind, path in given.items():
                 templar.available_variables["__preflight_path"] = path
                 try:
                     texts[kind] = templar.template(_READ_FILE)
                 except AnsibleError:
-                    problems.append(f"wordpress_sites.{name}.tls.{kind}: {path}: cannot be read on this machine")
+                    problems.append(f"{place}.{kind}: {path}: cannot be read on this machine")
             if len(texts) == len(_PAIR):
-                domains = [site["domain"], *(site.get("aliases") or [])]
                 found = rules.tls_pair_problems(texts["certificate"], texts["key"], domains)
-                problems += [f"wordpress_sites.{name}.tls: {problem}" for problem in found]
+                problems += [f"{place}: {problem}" for problem in found]
         return problems
 
 

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""Bring the static sites' files from the controller to the target: exactly, and only what differs."""
+
+from __future__ import annotations
+
+import importlib.util
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleError, AnsibleFilterError
+from ansible.plugins.action import ActionBase
+
+PROJECT = Path(__file__).resolve().parents[3]
+
+
+def _nginx() -> Any:
+    """Import the web server's functions: Ansible does not put filter plugins on Python's path."""
+    spec = importlib.util.spec_from_file_location("pressdock_nginx", PROJECT / "filter_plugins" / "nginx.py")
+    if spec is None or spec.loader is None:
+        raise AnsibleError("static_sites: filter_plugins/nginx.py is missing")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class ActionModule(ActionBase):
+    """Takes `sources` (name to directory of the controller), `directory` (of the target, parent of theirs) and `owner`.
+
+    The target is asked once, with digests. Only when it lacks something an archive of that follows.
+    """
+
+    TRANSFERS_FILES = True
+    _supports_check_mode = True
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Compare, bring what is missing, and return what `host_files` says."""
+        super().run(tmp, task_vars)
+        wanted = self._task.args
+        nginx = _nginx()
+        names = sorted(wanted["sources"])
+        try:
+            files = {name: nginx.static_files(str(wanted["sources"][name])) for name in names}
+        except AnsibleFilterError as error:
+            return {"failed": True, "msg": f"nginx_static_sites: {error.message}"}
+        trees = [
+            {
+                "path": f"{wanted['directory']}/{name}",
+                "owner": int(wanted["owner"]),
+                "group": int(wanted["owner"]),
+                "mode": "0755",
+                "file_mode": "0644",
+                "digests": nginx.file_digests(files[name]),
+            }
+            for name in names
+        ]
+        result = self._host_files({"trees": trees}, task_vars)
+        missing = result.get("wanted") or {}
+        if missing and not result.get("failed"):
+            with tempfile.NamedTemporaryFile(prefix="pressdock-", suffix=".tar") as local:
+                with tarfile.open(fileobj=local, mode="w", dereference=True) as archive:
+                    for position, missed in missing.items():
+                        found = files[names[int(position)]]
+                        for name in missed:
+                            archive.add(found[name], arcname=f"{position}/{name}", recursive=False)
+                local.flush()
+                remote = self._connection._shell.join_path(self._make_tmp_path(), "static.tar")
+                self._transfer_file(local.name, remote)
+            try:
+                result = self._host_files({"trees": trees, "archive": remote}, task_vars)
+            finally:
+                self._remove_tmp_path(self._connection._shell.tmpdir)
+        return result
+
+    def _host_files(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        return dict(self._execute_module(module_name="host_files", module_args=arguments, task_vars=task_vars))
