@@ -69,6 +69,8 @@ LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 RELEASE_VERSION = re.compile(r"[0-9]+\.[0-9]+(\.[0-9]+)?(-[A-Za-z0-9]+)?")
 WEB_ADDRESS = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(/[^\s'\"\\]*)?")
+APT_SOURCE = re.compile(r"deb (\[[^\]\n]*\] )?[a-z+]+://?[^\s'\"]+ [^\s'\"]+( [a-z-]+)*")
+URL_PATH = re.compile(r"/([A-Za-z0-9._~-]+/)*")
 TABLE_PREFIX = re.compile(r"[A-Za-z0-9_]{1,20}")
 ACCOUNT_KEYS = ("display_name", "email", "password", "role")
 WORDPRESS_ROLES = ("administrator", "editor", "author", "contributor", "subscriber")
@@ -801,6 +803,47 @@ def source_problems(values: Mapping[str, Any]) -> list[str]:
     return problems
 
 
+def cadvisor_problems(values: Mapping[str, Any]) -> list[str]:
+    """Check where cAdvisor comes from, and under which address and login it is reached."""
+    problems = []
+    url, sha256 = (values.get(f"cadvisor_release_{name}") or "" for name in ("url", "sha256"))
+    released = values.get("cadvisor_source") == "release"
+    if (url or released) and not (isinstance(url, str) and WEB_ADDRESS.fullmatch(url)):
+        problems.append(f"cadvisor_release_url: {shown(url)}: must be an address that begins with https:// or http://")
+    if (sha256 or url or released) and not (isinstance(sha256, str) and re.fullmatch(r"[0-9a-f]{64}", sha256)):
+        problems.append(
+            f"cadvisor_release_sha256: {shown(sha256)}: must be 64 hexadecimal digits in lower case: those of the file "
+            "at cadvisor_release_url"
+        )
+    proxies = values.get("cadvisor_go_proxy")
+    if proxies and isinstance(proxies, str):
+        wrong = [p for p in re.split(r"[,|]", proxies) if p not in {"direct", "off"} and not WEB_ADDRESS.fullmatch(p)]
+        if wrong:
+            problems.append(
+                f"cadvisor_go_proxy: {shown(wrong[0])}: must be addresses, with commas, such as Go's GOPROXY"
+            )
+    sources = values.get("cadvisor_debian_sources")
+    problems += [
+        f"cadvisor_debian_sources: {shown(line)}: must be a line such as deb http://example.org/debian bullseye main"
+        for line in (sources if isinstance(sources, list) else ())
+        if isinstance(line, str) and not APT_SOURCE.fullmatch(line)
+    ]
+    path = values.get("cadvisor_path")
+    if isinstance(path, str) and not URL_PATH.fullmatch(path):
+        problems.append(f"cadvisor_path: {shown(path)}: must begin and end with a slash, such as /cadvisor/")
+    domain = values.get("cadvisor_domain")
+    if domain and (rule := domain_problem(domain)):
+        problems.append(f"cadvisor_domain: {shown(domain)}: {rule}")
+    if path == "/" and not domain:
+        problems.append(
+            'cadvisor_path: "/": is the first site\'s own; a path for cAdvisor, or a cadvisor_domain, keeps them apart'
+        )
+    login = values.get("cadvisor_login")
+    if isinstance(login, str) and not LOGIN.fullmatch(login):
+        problems.append(f"cadvisor_login: {shown(login)}: must be 1 to 60 of letters, digits and _ . @ -")
+    return problems
+
+
 # --- All together ---------------------------------------------------------------------------------------------------
 
 
@@ -832,7 +875,7 @@ def declared_problems(declared: Declared) -> list[str]:
         problems += site_problems(values["wordpress_sites"], declared.site_spec)
         secrets |= site_secrets(values["wordpress_sites"])
     problems += secret_problems(secrets)
-    problems += ftp_problems(values) + source_problems(values)
+    problems += ftp_problems(values) + source_problems(values) + cadvisor_problems(values)
     return problems + buffer_problems(values) + worker_problems(values)
 
 

@@ -34,7 +34,7 @@ def test_an_example_is_accepted(example: dict[str, Any]) -> None:
 @each_page
 def test_variables_in_the_text_exist(page: str) -> None:
     """A name in backquotes that begins as a variable does is one."""
-    prefixes = "stack|preflight|docker|base_image|container|mariadb|wordpress|nginx|ftp|certificates"
+    prefixes = "stack|preflight|docker|base_image|container|mariadb|wordpress|nginx|ftp|cadvisor|certificates"
     named = set(re.findall(rf"`((?:{prefixes})_[a-z0-9_]+)\b", PAGES[page]))
     assert named <= DOCUMENTED
 
