@@ -7,8 +7,10 @@ and say what is missing, so that a run which changes nothing asks the engine onc
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -19,6 +21,9 @@ DIGEST_LENGTH = 16
 
 ISOLATION_OPTION = "com.docker.network.bridge.enable_icc"
 """The engine's bridge option that lets containers on one network reach each other; "false" keeps them apart."""
+
+ENGINE_SOCKET = "/run/docker.sock"
+CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 
 
 def context_digest(files: Mapping[str, str], *inputs: str) -> str:
@@ -70,6 +75,22 @@ def build_waves(missing: Iterable[str], images: Mapping[str, Mapping[str, Any]])
         waves.append(wave)
         waiting -= set(wave)
     return waves
+
+
+def build_lines(message: str, count: int) -> str:
+    """Shorten what `docker_image` says of a build that failed to its reason and the last *count* lines of its output.
+
+    :param message: the module's message, which holds the whole output as one Python list.
+    """
+    reason, found, output = message.partition(", logs: [")
+    if not found:
+        return message
+    try:
+        lines = "".join(ast.literal_eval("[" + output)).splitlines()
+    except (SyntaxError, ValueError, TypeError):
+        lines = output.splitlines()
+    plain = [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in lines]
+    return "\n".join([*[line for line in plain if line][-count:], reason])
 
 
 def context_trees(images: Mapping[str, Mapping[str, Any]], names: Iterable[str], data_dir: str) -> list[dict[str, Any]]:
@@ -256,20 +277,60 @@ def unhealthy_containers(results: Iterable[Mapping[str, Any]]) -> list[str]:
     ]
 
 
+def health_reports(results: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Collect what the last health checks printed of those containers that were healthy when `docker_container` ran.
+
+    :return: short name (the loop's item) to text.
+    """
+    reports = {}
+    for result in results:
+        health = ((result.get("container") or {}).get("State") or {}).get("Health") or {}
+        if health.get("Status") == "healthy" and health.get("Log"):
+            reports[result["item"]["name"]] = str(health["Log"][-1].get("Output") or "").strip()
+    return reports
+
+
 def running_containers(results: Iterable[Mapping[str, Any]]) -> list[str]:
     """List the short names of those containers that ran when `docker_container` returned them (in a loop over them)."""
     states = {result["item"]["name"]: (result.get("container") or {}).get("State") or {} for result in results}
     return [name for name, state in states.items() if state.get("Running") and not state.get("Paused")]
 
 
-def container_mounts(container: Mapping[str, Any], stack: str, data_dir: str) -> list[str]:
-    """Write a container's volumes and its secrets' directory in the engine's ``source:path:mode`` form."""
+def container_mounts(
+    container: Mapping[str, Any], stack: str, data_dir: str, engine: Mapping[str, Any] | None = None
+) -> list[str]:
+    """Write a container's volumes and its secrets' directory in the engine's ``source:path:mode`` form.
+
+    :param engine: ``docker_host_info``'s ``host_info``, for a container that observes the host.
+    """
     mounts = [
         f"{stack}-{volume['name']}:{volume['path']}:{'ro' if volume.get('read_only') else 'rw'}"
         for volume in container.get("volumes", [])
     ]
     if container["secrets_digest"]:
         mounts.append(f"{data_dir}/secrets/{container['name']}:/run/secrets:ro")
+    if container.get("observes_host"):
+        mounts += observation_mounts(engine or {})
+    return mounts
+
+
+def observation_mounts(engine: Mapping[str, Any]) -> list[str]:
+    """List what a container sees of its host that observes it: control groups, processes, the engine and its files.
+
+    Nothing of it can be written; that the engine's socket is mounted read-only does not limit what it can be asked for.
+
+    :param engine: ``docker_host_info``'s ``host_info``.
+    """
+    root = engine.get("DockerRootDir") or "/var/lib/docker"
+    mounts = [
+        "/sys:/sys:ro",
+        "/proc:/rootfs/proc:ro",
+        f"{root}:/rootfs{root}:ro",
+        f"{ENGINE_SOCKET}:{ENGINE_SOCKET}:ro",
+    ]
+    # Where images are containerd's, it is asked for a container's place.
+    if engine.get("Driver") == "overlayfs":
+        mounts.append(f"{CONTAINERD_SOCKET}:{CONTAINERD_SOCKET}:ro")
     return mounts
 
 
@@ -296,6 +357,7 @@ class FilterModule:
         """Name the filters."""
         return {
             "belonging_to": belonging_to,
+            "build_lines": build_lines,
             "build_waves": build_waves,
             "container_attachments": container_attachments,
             "container_mounts": container_mounts,
@@ -304,6 +366,7 @@ class FilterModule:
             "container_volumes": container_volumes,
             "context_digest": context_digest,
             "context_trees": context_trees,
+            "health_reports": health_reports,
             "host_directories": host_directories,
             "missing_images": missing_images,
             "network_changes": network_changes,

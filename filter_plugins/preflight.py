@@ -84,6 +84,7 @@ SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 RELEASE_VERSION = re.compile(r"[0-9]+\.[0-9]+(\.[0-9]+)?(-[A-Za-z0-9]+)?")
 WEB_ADDRESS = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(/[^\s'\"\\]*)?")
 RATE = re.compile(r"[1-9][0-9]{0,5}r/[sm]")
+APT_SOURCE = re.compile(r"deb (\[[^\]\n]*\] )?[a-z+]+://?[^\s'\"]+ [^\s'\"]+( [a-z-]+)*")
 TABLE_PREFIX = re.compile(r"[A-Za-z0-9_]{1,20}")
 ACCOUNT_KEYS = ("display_name", "email", "password", "role")
 WORDPRESS_ROLES = ("administrator", "editor", "author", "contributor", "subscriber")
@@ -904,6 +905,34 @@ def source_problems(values: Mapping[str, Any]) -> list[str]:
     return problems
 
 
+def cadvisor_problems(values: Mapping[str, Any]) -> list[str]:
+    """Check where cAdvisor comes from; how it is reached is a rule of all services behind the web server."""
+    problems = []
+    url, sha256 = (values.get(f"cadvisor_release_{name}") or "" for name in ("url", "sha256"))
+    released = values.get("cadvisor_source") == "release"
+    if (url or released) and not (isinstance(url, str) and WEB_ADDRESS.fullmatch(url)):
+        problems.append(f"cadvisor_release_url: {shown(url)}: must be an address that begins with https:// or http://")
+    if (sha256 or url or released) and not (isinstance(sha256, str) and re.fullmatch(r"[0-9a-f]{64}", sha256)):
+        problems.append(
+            f"cadvisor_release_sha256: {shown(sha256)}: must be 64 hexadecimal digits in lower case: those of the file "
+            "at cadvisor_release_url"
+        )
+    proxies = values.get("cadvisor_go_proxy")
+    if proxies and isinstance(proxies, str):
+        wrong = [p for p in re.split(r"[,|]", proxies) if p not in {"direct", "off"} and not WEB_ADDRESS.fullmatch(p)]
+        if wrong:
+            problems.append(
+                f"cadvisor_go_proxy: {shown(wrong[0])}: must be addresses, with commas, such as Go's GOPROXY"
+            )
+    sources = values.get("cadvisor_debian_sources")
+    problems += [
+        f"cadvisor_debian_sources: {shown(line)}: must be a line such as deb http://example.org/debian bullseye main"
+        for line in (sources if isinstance(sources, list) else ())
+        if isinstance(line, str) and not APT_SOURCE.fullmatch(line)
+    ]
+    return problems
+
+
 # --- All together ---------------------------------------------------------------------------------------------------
 
 
@@ -939,6 +968,7 @@ def declared_problems(declared: Declared) -> list[str]:
     problems += redis_problems(values) if coerced(values.get("stack_redis"), "bool") is not False else []
     problems += adminer_problems(values) + rate_problems(values)
     problems += _nginx.route_problems(values, domain_problem, wired="nginx_services" in declared.wired)
+    problems += cadvisor_problems(values)
     return problems + buffer_problems(values) + worker_problems(values)
 
 

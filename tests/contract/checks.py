@@ -18,6 +18,14 @@ CHECKS: dict[str, Check] = {}
 
 SHELLS_AND_STAND_INS = {"sh", "dash", "bash", "busybox", "cat", "docker-init", "init", "sleep", "tail", "tini"}
 ENGINE_PLACES = ("/var/run", "/run", "/var/lib/docker", "/etc", "/proc")
+# What a service that observes the host sees of it: place on the host and in the container.
+OBSERVED = {
+    ("/sys", "/sys"),
+    ("/proc", "/rootfs/proc"),
+    ("/var/lib/docker", "/rootfs/var/lib/docker"),
+    ("/run/docker.sock", "/run/docker.sock"),
+    ("/run/containerd/containerd.sock", "/run/containerd/containerd.sock"),
+}
 NAMESPACES = ("net", "pid", "ipc", "mnt")
 
 
@@ -44,6 +52,9 @@ def does_not_run_as_root(container: Container) -> None:
     """No process has root's user or group id, and all have the declared ones where these are known."""
     user = expected(container.service).user
     passing = expected(container.service).passing_root
+    groups: set[int] = set()
+    if expected(container.service).observes:
+        groups = {int(container.host.check_output("stat --format %g /run/docker.sock"))}
     for process in container.processes:
         if process.program.rsplit("/", 1)[-1] in passing and process.pid != container.main_pid:
             continue
@@ -51,7 +62,7 @@ def does_not_run_as_root(container: Container) -> None:
         assert 0 not in process.group_ids, process
         if user is not None:
             assert process.user_ids == {user}, process
-            assert process.group_ids == {user}, process
+            assert {user} <= process.group_ids <= {user} | groups, process
 
 
 @check
@@ -100,8 +111,14 @@ def shares_no_namespace_with_the_host(container: Container) -> None:
 
 @check
 def mounts_nothing_of_the_engine(container: Container) -> None:
-    sources = [mount["Source"] for mount in container.inspect["Mounts"] if mount["Type"] == "bind"]
-    assert not [source for source in sources if source == "/" or source.startswith(ENGINE_PLACES)]
+    """... but what it has to observe, and cannot change."""
+    mounts = [mount for mount in container.inspect["Mounts"] if mount["Type"] == "bind"]
+    if expected(container.service).observes:
+        assert {(mount["Source"], mount["Destination"]) for mount in mounts} <= OBSERVED
+        assert not [mount for mount in mounts if mount["RW"]]
+        return
+    sources = [mount["Source"] for mount in mounts]
+    assert not [source for source in sources if source == "/" or source.startswith(("/sys", *ENGINE_PLACES))]
 
 
 @check

@@ -23,12 +23,24 @@ class Expectation:
     """Whether an unbroken range of container ports is published besides."""
     passing_root: frozenset[str] = frozenset()
     """Programs that may be root for the moment in which they become somebody else."""
+    observes: bool = False
+    """Whether it looks at the engine and at the host: by the mounts that checks.py lists, none of them writable, and
+    with the group of the engine's socket."""
     ports: frozenset[str] = frozenset()
     """Container ports that are published."""
 
 
 SERVICES = {
     "adminer": Expectation(user=615),
+    # As root for as long as it takes to become another user. Who may ask the engine may do everything on the host: no
+    # second service may.
+    "cadvisor": Expectation(
+        user=616,
+        program="cadvisor",
+        capabilities=frozenset({"DAC_READ_SEARCH", "SETGID", "SETUID"}),
+        passing_root=frozenset({"setpriv"}),
+        observes=True,
+    ),
     # As root for as long as it takes to become another user: setpriv does that for PID 1 and the health check.
     "ftp": Expectation(
         user=613,

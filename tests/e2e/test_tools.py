@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -27,19 +28,20 @@ def picture(browser: WebDriver, name: str) -> None:
 
 @pytest.fixture(scope="module")
 def site(sites: list[Site]) -> Site:
-    """Return the site whose domain the tools are below."""
+    """Return the site that a tool is below where nothing else is declared."""
     return sites[0]
 
 
 @pytest.fixture(scope="module")
-def tool(site: Site, variables: dict[str, str], installation_key: str) -> Tool:
+def tool(site: Site, variables: dict[str, Any], installation_key: str) -> Tool:
     """Return a function that names a tool's address, with the login that the web server asks for."""
 
     def address(name: str) -> str:
-        login = variables[f"{name}_login"]
-        password = variables[f"{name}_password"] or derive_secret(installation_key, f"tool/{name}")
-        authority = site.url.removeprefix("https://")
-        return f"https://{quote(login)}:{quote(password, safe='')}@{authority}{variables[f'{name}_path']}"
+        login, secret = variables[f"{name}_login"], f"tool/{name}"
+        derived = derive_secret(installation_key, secret, variables["stack_secret_versions"].get(secret, 1))
+        password = quote(variables[f"{name}_password"] or derived, safe="")
+        authority = site.url.removeprefix("https://").replace(site.domain, variables[f"{name}_domain"] or site.domain)
+        return f"https://{quote(login)}:{password}@{authority}{variables[f'{name}_path']}"
 
     return address
 
@@ -57,7 +59,7 @@ def test_tools_ask_for_a_login(new_browser: NewBrowser, tool: Tool) -> None:
 
 
 def test_adminer_shows_a_table(
-    new_browser: NewBrowser, tool: Tool, site: Site, variables: dict[str, str], installation_key: str
+    new_browser: NewBrowser, tool: Tool, site: Site, variables: dict[str, Any], installation_key: str
 ) -> None:
     """As the site's own user, who finds the site's title in its table of options."""
     operator = new_browser()

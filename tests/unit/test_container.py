@@ -83,6 +83,50 @@ class TestBuildWaves:
             container.build_waves(images, images)
 
 
+class TestBuildLines:
+    def test_shows_the_end_of_the_output_and_the_reason(self) -> None:
+        output = ["Step 1/2 : FROM x\n", "\x1b[91mno such\n", " package\x1b[0m\n", "\n", "it's over\n"]
+        message = f"Error building shop/web:1 - code: 1, message: RUN returned 1, logs: {output}"
+        assert container.build_lines(message, 2) == (
+            " package\nit's over\nError building shop/web:1 - code: 1, message: RUN returned 1"
+        )
+
+    def test_shows_what_it_cannot_read(self) -> None:
+        assert container.build_lines("the job is gone", 5) == "the job is gone"
+        assert container.build_lines("Error - message: x, logs: [broken", 5) == "broken\nError - message: x"
+
+
+class TestObservation:
+    engine = {"DockerRootDir": "/data/engine", "Driver": "overlay2"}
+
+    def test_is_read_only_and_follows_the_engine(self) -> None:
+        mounts = container.container_mounts(
+            {"secrets_digest": "", "observes_host": True}, "shop", "/srv/shop", self.engine
+        )
+        assert mounts == [
+            "/sys:/sys:ro",
+            "/proc:/rootfs/proc:ro",
+            "/data/engine:/rootfs/data/engine:ro",
+            "/run/docker.sock:/run/docker.sock:ro",
+        ]
+
+    def test_asks_containerd_where_it_keeps_the_images(self) -> None:
+        mounts = container.observation_mounts({**self.engine, "Driver": "overlayfs"})
+        assert mounts[-1] == "/run/containerd/containerd.sock:/run/containerd/containerd.sock:ro"
+
+    def test_is_nobody_else_s(self) -> None:
+        assert container.container_mounts({"secrets_digest": ""}, "shop", "/srv/shop", self.engine) == []
+
+
+def test_health_reports_are_those_of_healthy_containers() -> None:
+    def result(name: str, status: str, *outputs: str) -> dict[str, Any]:
+        state = {"Health": {"Status": status, "Log": [{"Output": output} for output in outputs] or None}}
+        return {"item": {"name": name}, "container": {"State": state}}
+
+    results = [result("a", "healthy", "old\n", "new\n"), result("b", "starting", "x"), result("c", "healthy"), {}]
+    assert container.health_reports(results) == {"a": "new"}
+
+
 class TestSupersededImages:
     listing = [
         image("web", "a1", created=1),

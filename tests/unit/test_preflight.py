@@ -800,6 +800,47 @@ def test_downloads_need_a_way_outside() -> None:
     assert problem.startswith("wordpress_sites.blog.plugins[1]: comes from WordPress's directory")
 
 
+CADVISOR = {
+    "cadvisor_source": "auto",
+    "cadvisor_go_proxy": "",
+    "cadvisor_release_url": "",
+    "cadvisor_release_sha256": "",
+    "cadvisor_debian_sources": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({}, None),
+        ({"cadvisor_release_url": "https://x/cadvisor", "cadvisor_release_sha256": SHA256}, None),
+        ({"cadvisor_release_url": "https://x/cadvisor"}, "cadvisor_release_sha256: "),
+        (
+            {"cadvisor_release_url": "https://x/cadvisor", "cadvisor_release_sha256": SHA256[1:]},
+            "cadvisor_release_sha256: ",
+        ),
+        (
+            {"cadvisor_source": "release", "cadvisor_release_sha256": SHA256},
+            'cadvisor_release_url: "": must be an address',
+        ),
+        (
+            {"cadvisor_release_url": "x", "cadvisor_release_sha256": SHA256},
+            'cadvisor_release_url: "x": must be an address',
+        ),
+        ({"cadvisor_go_proxy": "https://go.example.org|http://10.0.0.1:3000/x,direct"}, None),
+        ({"cadvisor_go_proxy": "go.example.org"}, 'cadvisor_go_proxy: "go.example.org": must be addresses'),
+        ({"cadvisor_go_proxy": "off,"}, 'cadvisor_go_proxy: "": must be addresses'),
+        ({"cadvisor_debian_sources": ["deb [trusted=no] http://old.example.org/debian bullseye main contrib"]}, None),
+        ({"cadvisor_debian_sources": ["http://old.example.org/debian"]}, "cadvisor_debian_sources: "),
+        ({"cadvisor_debian_sources": ["deb http://x/ bullseye main\ndeb http://y/ z w"]}, "cadvisor_debian_sources: "),
+    ],
+)
+def test_cadvisor(changes: dict[str, Any], problem: str | None) -> None:
+    problems = preflight.cadvisor_problems({**CADVISOR, **changes})
+    assert len(problems) == (problem is not None), problems
+    assert all(line.startswith(str(problem)) for line in problems), problems
+
+
 def test_all_rules_pass_together() -> None:
     assert preflight.declared_problems(declared()) == []
     assert preflight.host_problems(declared(), HOST) == []

@@ -250,7 +250,7 @@ def test_php_is_confined(adminer: Container) -> None:
     code = (FILES / "intruder.php").read_text()
     assert adminer.run("sh", "-c", 'printf %s "$1" > "$2"', "sh", code, script).rc == 0
     try:
-        told = json.loads(adminer.run("probe", "fastcgi", "127.0.0.1:9000", script).stdout)
+        told = json.loads(adminer.run("probe", "fastcgi", "adminer.tool-adminer:9000", script).stdout)
     finally:
         adminer.run("rm", script)
     assert told == {
@@ -334,7 +334,7 @@ def test_health_does_not_depend_on_the_database(adminer: Container, stack: Stack
         page = open_browser().log_in("harbour", "whatever")
         assert page.status == 403
         assert not page.logged_in
-        assert adminer.run("probe", "fastcgi", "127.0.0.1:9000", "/usr/local/lib/adminer/health.php").rc == 0
+        assert adminer.run("probe", "fastcgi", "adminer.tool-adminer:9000", "/usr/local/lib/adminer/health.php").rc == 0
     finally:
         stack.host.check_output("docker start %s", server.name)
     wait_for_health(server, "healthy")

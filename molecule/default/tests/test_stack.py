@@ -190,7 +190,7 @@ def test_passwords_are_printed_nowhere_else(runs: Runs, sites: list[Site]) -> No
             assert [line for line in printed if f": {login.name} /" not in line] == []
 
 
-@pytest.mark.parametrize("tag", ["docker", "mariadb", "redis", "wordpress", "adminer", "nginx", "ftp"])
+@pytest.mark.parametrize("tag", ["docker", "mariadb", "redis", "wordpress", "adminer", "nginx", "ftp", "cadvisor"])
 def test_one_role_alone_changes_nothing(runs: Runs, tag: str) -> None:
     run = runs.converge(f"--tags={tag}")
     assert run.changes == []
