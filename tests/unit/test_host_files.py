@@ -160,7 +160,7 @@ def test_missing_contents_are_named(tmp_path: Path) -> None:
     (path / "empty").unlink()
     (path / "empty").symlink_to("index.html")
     tree = {"path": str(path), "digests": {name: content.digest for name, content in contents().items()}}
-    text = {"path": str(path), "digests": None, "files": {}}
+    text: dict[str, Any] = {"path": str(path), "digests": None, "files": {}}
     missing = host_files.missing_contents([text, tree])
     assert {position: sorted(names) for position, names in missing.items()} == {"1": ["deep/picture.png", "empty"]}
     check = run(path, check=True, files=contents(tuple(CONTENTS)))

@@ -11,7 +11,7 @@ from ansible.errors import AnsibleFilterError
 
 from filter_plugins import nginx, preflight
 
-SITES = {
+SITES: dict[str, dict[str, Any]] = {
     "blog": {"domain": "blog.example.org", "aliases": ["www.example.org"]},
     "shop": {"domain": "shop.example.org"},
 }
@@ -45,7 +45,7 @@ def test_routes() -> None:
         "meter": service(domain="Tools.example.org"),
         "gauge": service(domain="shop.example.org", path="/gauge/"),
     }
-    static = {
+    static: dict[str, dict[str, Any]] = {
         "docs": {
             "domain": "docs.example.org",
             "aliases": ["Manual.example.org"],
