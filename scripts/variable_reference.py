@@ -22,7 +22,9 @@ REFERENCE = Path("docs/variables.md")
 # Where the variables are documented that belong to no single role; their values are in group_vars.
 SHARED = ("preflight", "stack")
 # The order of a converge; a role that is not named here comes after them.
-ORDER = ["preflight", "docker", "base_image", "mariadb", "wordpress", "nginx", "ftp", "cadvisor", "certificates", "container"]
+ORDER = [
+    "preflight", "docker", "base_image", "mariadb", "wordpress", "nginx", "ftp", "cadvisor", "certificates", "container",
+]  # fmt: skip
 
 HEAD = """\
 # Variables
