@@ -75,11 +75,23 @@ def test_nobody_sees_the_installation(stack: Stack, site: Site) -> None:
 
 
 def test_content_goes_from_the_database_to_the_page(stack: Stack, site: Site) -> None:
-    """In by SQL, read by HTTP."""
+    """In by SQL, read by HTTP. WordPress's object cache knows nothing of the first."""
     posts = {"harbour": "wharf_harbour.quay_posts", "market": "wharf_market.stall_posts"}[site.name]
     line = f"written at {time.time()}"
     sql(stack, f"UPDATE {posts} SET post_title = '{line}' WHERE ID = 1")  # noqa: S608 -- nothing of it comes from outside
+    flush = f"$_SERVER['HTTP_HOST'] = '{site.domain}'; require '/usr/share/wordpress/wp-load.php'; wp_cache_flush();"
+    assert stack.container(f"wordpress-{site.name}").run("php", "-r", flush).rc == 0
     assert line in fetch(stack, f"{site.url}/?p=1", "--location")
+
+
+def test_visits_fill_the_object_cache(stack: Stack, site: Site) -> None:
+    """In by HTTP, read from Redis by another process."""
+    fetch(stack, f"{site.url}/?nothing={time.time()}")
+    look = (
+        f"$_SERVER['HTTP_HOST'] = '{site.domain}'; require '/usr/share/wordpress/wp-load.php';"
+        "echo $GLOBALS['wp_object_cache']->stored('options', 'alloptions')['home'];"
+    )
+    assert stack.container(f"wordpress-{site.name}").run("php", "-r", look).stdout == site.url
 
 
 def test_sites_cannot_reach_each_other(stack: Stack) -> None:

@@ -144,7 +144,8 @@ final class CachedState
         global $wpdb;
         $all = $this->stored('options', 'alloptions');
         $missing = $this->stored('options', 'notoptions');
-        $rows = $wpdb->get_results("SELECT option_name, option_value, autoload FROM $wpdb->options", OBJECT_K);
+        $rows = $wpdb->get_results("SELECT option_name, option_value, autoload FROM $wpdb->options"
+            . " WHERE option_name NOT LIKE '\\_transient\\_%' AND option_name NOT LIKE '\\_site\\_transient\\_%'", OBJECT_K);
         $stale = [];
         foreach (is_array($all) ? $all : [] as $name => $value) {
             if (!isset($rows[$name]) || $rows[$name]->option_value !== self::text($value)) {
@@ -190,7 +191,7 @@ final class CachedState
                 $row->ID,
                 $wpdb->get_blog_prefix() . 'capabilities',
             ));
-            if ((is_object($cached) && [$cached->user_pass, $cached->user_email] !== [$row->user_pass, $row->user_email])
+            if ((is_object($cached) && [$cached->user_pass ?? null, $cached->user_email ?? null] !== [$row->user_pass, $row->user_email])
                 || (is_array($meta) && ($meta[$wpdb->get_blog_prefix() . 'capabilities'][0] ?? null) !== $role)) {
                 $stale[] = $user['login'];
             }
