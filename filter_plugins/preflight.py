@@ -37,6 +37,10 @@ parse_key = _sibling("secrets").parse_key
 tls_pair_problems = _sibling("tls").tls_pair_problems
 site_package_problems = _sibling("packages").site_package_problems
 site_package_file_problems = _sibling("packages").site_package_file_problems
+smtp_problems = _sibling("smtp").smtp_problems
+multisite_problems = _sibling("multisite").multisite_problems
+between_problems = _sibling("multisite").between_problems
+wildcard = _sibling("multisite").wildcard
 
 DISTRIBUTIONS = {"Debian": ("12", "13"), "Ubuntu": ("24.04",)}
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -51,6 +55,8 @@ LONGEST_SECRET = 1024
 LONGEST_FTP_PASSWORD = 500
 # Memory of an FTP session while its password is checked.
 FTP_SESSION_BYTES = 7 * 1024**2
+# What PHP takes for compiled files at least; with less it does not start.
+SMALLEST_OPCODE_CACHE = 8 * 1024**2
 # Words of examples and of the lists that attackers try first. What is left of a secret without them must still be one.
 PLACEHOLDERS = (
     "administrator", "changeit", "changeme", "placeholder", "password", "passw0rd", "p4ssw0rd", "p@ssw0rd", "passwort",
@@ -86,7 +92,9 @@ SYSTEM_DIRECTORIES = ("/", "/home", "/media", "/mnt", "/opt", "/root", "/srv", "
 SIZE_SUFFIX = re.compile(
     r"_(memory|memory_limit|memory_min|disk_min|upload_limit|log_size|temporary_size|buffer_pool)$"
 )
-POSITIVE_SUFFIX = re.compile(r"_(timeout|interval|retries|pids|cpus|workers|days|kept|lines|files|max_execution_time)$")
+POSITIVE_SUFFIX = re.compile(
+    r"[_.](timeout|interval|retries|pids|cpus|workers|days|kept|lines|files|max_execution_time|max_input_vars)$"
+)
 ZERO_ALLOWED = re.compile(r"_kept$")
 
 TYPES: dict[str, tuple[type, ...]] = {
@@ -429,7 +437,7 @@ def site_problems(sites: Any, spec: Mapping[str, Mapping[str, Any]] | None = Non
                 problems.append(f"{place}.{key}: {shown(domain)}: already used by {domains[domain]}")
             elif isinstance(domain, str):
                 domains[domain] = f"{place}.{key}"
-    return problems
+    return problems + list(between_problems(sites))
 
 
 def site_domains(site: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -455,7 +463,8 @@ def one_site_problems(place: str, site: Mapping[str, Any]) -> list[str]:
     if "theme" in site and not (isinstance(site["theme"], str) and SLUG.fullmatch(site["theme"])):
         problems.append(f"{place}.theme: {shown(site['theme'])}: must be a theme's directory name")
     problems += site_package_problems(place, site)
-    for key in ("memory", "memory_limit", "upload_limit"):
+    problems += multisite_problems(place, site)
+    for key in ("memory", "memory_limit", "upload_limit", "opcache_memory"):
         if key in site:
             problems += size_problems(f"{place}.{key}", site[key])
     prefix = site.get("table_prefix")
@@ -801,6 +810,37 @@ def source_problems(values: Mapping[str, Any]) -> list[str]:
     return problems
 
 
+def mail_problems(values: Mapping[str, Any]) -> list[str]:
+    """Check the relays for the sites' mail: the common one, and those of single sites."""
+    outbound = coerced(values.get("wordpress_outbound", True), "bool") is not False
+    problems = list(smtp_problems("wordpress_smtp", values.get("wordpress_smtp"), outbound))
+    sites = values.get("wordpress_sites")
+    for name, site in sites.items() if isinstance(sites, Mapping) else ():
+        if isinstance(site, Mapping):
+            problems += smtp_problems(f"wordpress_sites.{name}.smtp", site.get("smtp"), outbound)
+    return problems
+
+
+def opcode_problems(values: Mapping[str, Any]) -> list[str]:
+    """Check for every site that compiled PHP files have room: PHP's least, and no more than half of the container."""
+    problems = []
+    sites = values.get("wordpress_sites")
+    for name, site in sites.items() if isinstance(sites, Mapping) else ():
+        declared = site if isinstance(site, Mapping) else {}
+        cache = size_of(declared.get("opcache_memory", values.get("wordpress_opcache_memory")))
+        limit = size_of(declared.get("memory", values.get("wordpress_memory")))
+        if cache and cache < SMALLEST_OPCODE_CACHE:
+            problems.append(
+                f"wordpress_sites.{name}: opcache_memory is {gigabytes(cache)}: PHP needs {gigabytes(SMALLEST_OPCODE_CACHE)}"
+            )
+        if cache and limit and cache > limit / 2:
+            problems.append(
+                f"wordpress_sites.{name}: opcache_memory is {gigabytes(cache)}: must be at most half of the container's "
+                f"memory ({gigabytes(limit)})"
+            )
+    return problems
+
+
 # --- All together ---------------------------------------------------------------------------------------------------
 
 
@@ -832,7 +872,7 @@ def declared_problems(declared: Declared) -> list[str]:
         problems += site_problems(values["wordpress_sites"], declared.site_spec)
         secrets |= site_secrets(values["wordpress_sites"])
     problems += secret_problems(secrets)
-    problems += ftp_problems(values) + source_problems(values)
+    problems += ftp_problems(values) + source_problems(values) + mail_problems(values) + opcode_problems(values)
     return problems + buffer_problems(values) + worker_problems(values)
 
 

@@ -54,6 +54,7 @@ class ActionModule(ActionBase):
         problems += self._key_problems(rules, declared.values)
         if not any(problem.startswith("wordpress_sites") for problem in problems):
             problems += self._certificate_problems(rules, declared.values, variables)
+            problems += self._authority_problems(declared.values, variables)
             for name, site in (declared.values.get("wordpress_sites") or {}).items():
                 problems += rules.site_package_file_problems(f"wordpress_sites.{name}", site)
         # What is wired from a wrong variable cannot be right either; that variable's own line is enough.
@@ -190,9 +191,31 @@ class ActionModule(ActionBase):
                 except AnsibleError:
                     problems.append(f"wordpress_sites.{name}.tls.{kind}: {path}: cannot be read on this machine")
             if len(texts) == len(_PAIR):
-                domains = [site["domain"], *(site.get("aliases") or [])]
+                domains = [site["domain"], *(site.get("aliases") or []), *rules.wildcard(site)]
                 found = rules.tls_pair_problems(texts["certificate"], texts["key"], domains)
                 problems += [f"wordpress_sites.{name}.tls: {problem}" for problem in found]
+        return problems
+
+
+    def _authority_problems(self, values: Mapping[str, Any], variables: Mapping[str, Any]) -> list[str]:
+        """Check that the certificate authorities of mail relays can be read, and are certificates."""
+        templar = self._templar_for({**variables, "__preflight_path": ""}, PROJECT / "roles" / "wordpress")
+        relays = {"wordpress_smtp": values.get("wordpress_smtp") or {}}
+        for name, site in (values.get("wordpress_sites") or {}).items():
+            relays[f"wordpress_sites.{name}.smtp"] = site.get("smtp") or {}
+        problems = []
+        for place, relay in relays.items():
+            path = relay.get("certificate_authority")
+            if not path:
+                continue
+            templar.available_variables["__preflight_path"] = path
+            try:
+                text = templar.template(_READ_FILE)
+            except AnsibleError:
+                problems.append(f"{place}.certificate_authority: {path}: cannot be read on this machine")
+            else:
+                if "-----BEGIN CERTIFICATE-----" not in text:
+                    problems.append(f"{place}.certificate_authority: {path}: holds no PEM certificate")
         return problems
 
 
