@@ -58,7 +58,8 @@ def multisite_problems(place: str, site: Mapping[str, Any]) -> list[str]:
     kind, domain, sites = declared.get("type"), site.get("domain"), declared.get("sites") or {}
     if wildcard(site) and "." not in str(domain):
         problems.append(
-            f"{place}.multisite.type: subdomain: needs a domain with a dot, not {domain}: browsers take no certificate for *.{domain}"
+            f"{place}.multisite.type: subdomain: needs a domain with a dot, not {domain}: browsers take no certificate "
+            f"for *.{domain}"
         )
     if wildcard(site) and str(domain).startswith("www."):
         problems.append(
@@ -100,8 +101,8 @@ def between_problems(sites: Mapping[str, Any]) -> list[str]:
                     continue
                 if other != name:
                     problems.append(
-                        f"wordpress_sites.{other}: {host}: lies below {network['domain']}, the network {name} of the type "
-                        "subdomain, whose login cookies it would get"
+                        f"wordpress_sites.{other}: {host}: lies below {network['domain']}, the network {name} of the "
+                        "type subdomain, whose login cookies it would get"
                     )
                 elif isinstance(subsites, Mapping) and host.removesuffix(end) in subsites:
                     problems.append(f"wordpress_sites.{name}.aliases: {host}: is the address of a sub-site")

@@ -831,12 +831,13 @@ def opcode_problems(values: Mapping[str, Any]) -> list[str]:
         limit = size_of(declared.get("memory", values.get("wordpress_memory")))
         if cache and cache < SMALLEST_OPCODE_CACHE:
             problems.append(
-                f"wordpress_sites.{name}: opcache_memory is {gigabytes(cache)}: PHP needs {gigabytes(SMALLEST_OPCODE_CACHE)}"
+                f"wordpress_sites.{name}: opcache_memory is {gigabytes(cache)}: PHP needs "
+                f"{gigabytes(SMALLEST_OPCODE_CACHE)}"
             )
         if cache and limit and cache > limit / 2:
             problems.append(
-                f"wordpress_sites.{name}: opcache_memory is {gigabytes(cache)}: must be at most half of the container's "
-                f"memory ({gigabytes(limit)})"
+                f"wordpress_sites.{name}: opcache_memory is {gigabytes(cache)}: must be at most half of the "
+                f"container's memory ({gigabytes(limit)})"
             )
     return problems
 

@@ -66,11 +66,15 @@ def smtp_problems(place: str, declared: Any, outbound: bool = True) -> list[str]
         problems.append(f"{place}.encryption: none: the password would travel in clear: take starttls or tls")
     if encryption == "none" and declared.get("certificate_authority"):
         problems.append(f"{place}.certificate_authority: nothing is checked with encryption none")
-    for key in ("login", "password"):
-        if isinstance(declared.get(key), str) and re.search(r"[\x00\r\n]", declared[key]):
-            problems.append(f"{place}.{key}: must not contain NUL or line breaks")
+    problems += [
+        f"{place}.{key}: must not contain NUL or line breaks"
+        for key in ("login", "password")
+        if isinstance(declared.get(key), str) and re.search(r"[\x00\r\n]", declared[key])
+    ]
     if not outbound:
-        problems.append(f"{place}: wordpress_outbound is false: sites do not reach a relay; set it to true, or take this out")
+        problems.append(
+            f"{place}: wordpress_outbound is false: sites do not reach a relay; set it to true, or take this out"
+        )
     return problems
 
 

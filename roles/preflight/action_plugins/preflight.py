@@ -196,7 +196,6 @@ class ActionModule(ActionBase):
                 problems += [f"wordpress_sites.{name}.tls: {problem}" for problem in found]
         return problems
 
-
     def _authority_problems(self, values: Mapping[str, Any], variables: Mapping[str, Any]) -> list[str]:
         """Check that the certificate authorities of mail relays can be read, and are certificates."""
         templar = self._templar_for({**variables, "__preflight_path": ""}, PROJECT / "roles" / "wordpress")

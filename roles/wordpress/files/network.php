@@ -213,6 +213,9 @@ final class Network
         update_user_meta($owner->ID, 'source_domain', $authority);
         update_user_meta($owner->ID, 'primary_blog', MAIN_SITE);
         $wpdb->query('COMMIT');
+        if ($wpdb->get_var("SELECT domain FROM `$wpdb->blogs` WHERE blog_id = " . MAIN_SITE) !== $authority) {
+            throw new Problem("network: its tables could not be written: $wpdb->last_error");
+        }
         $this->authority = $authority;
         $this->type = $declared['type'];
     }
@@ -235,6 +238,8 @@ final class NetworkSettings
 {
     public function __construct(private readonly Declaration $declared, private readonly Report $report)
     {
+        // WordPress asks a table that may not be there, which is an error of the database like any other.
+        add_filter('pre_wp_is_site_initialized', fn (?bool $known, int $id): bool => $known ?? $this->hasTable($id, 'posts'), 20, 2);
     }
 
     public function reconcile(): void
@@ -277,10 +282,10 @@ final class NetworkSettings
             'timezone_string' => $this->declared->timezone, 'template' => get_option('template'), 'stylesheet' => $this->declared->theme,
         ]];
         if (!$found) {
-            $this->report->change("sub-site $name", null, $title, static fn () => succeed(
-                wp_insert_site(['domain' => $domain, 'path' => $path, 'network_id' => NETWORK_ID] + $arguments),
-                "sub-site $name",
-            ));
+            $this->report->change("sub-site $name", null, $title, static function () use ($name, $domain, $path, $arguments): void {
+                succeed(wp_insert_site(['domain' => $domain, 'path' => $path, 'network_id' => NETWORK_ID] + $arguments), "sub-site $name");
+                forget_missing_tables();
+            });
             return;
         }
         $site = $found[0];
@@ -306,10 +311,10 @@ final class NetworkSettings
     private function complete(\WP_Site $site): bool
     {
         global $wpdb;
-        $prefix = $wpdb->get_blog_prefix((int) $site->blog_id);
-        if ($wpdb->get_var("SHOW TABLES LIKE '" . $wpdb->esc_like("{$prefix}options") . "'") === null) {
+        if (!$this->hasTable((int) $site->blog_id, 'options')) {
             return false;
         }
+        $prefix = $wpdb->get_blog_prefix((int) $site->blog_id);
         $names = "'siteurl', 'home', '{$prefix}user_roles'";
         return $wpdb->get_var("SELECT COUNT(*) FROM `{$prefix}options` WHERE option_name IN ($names)") === '3';
     }
@@ -319,8 +324,7 @@ final class NetworkSettings
     {
         global $wpdb;
         $prefix = $wpdb->get_blog_prefix((int) $site->blog_id);
-        $posts = $wpdb->get_var("SHOW TABLES LIKE '" . $wpdb->esc_like("{$prefix}posts") . "'");
-        if ($posts !== null && $wpdb->get_var("SELECT COUNT(*) FROM `$posts`") !== '0') {
+        if ($this->hasTable((int) $site->blog_id, 'posts') && $wpdb->get_var("SELECT COUNT(*) FROM `{$prefix}posts`") !== '0') {
             // Somebody's content: no first posts, and its users keep their roles.
             switch_to_blog((int) $site->blog_id);
             populate_options(['home' => $arguments['options']['home'], 'siteurl' => $arguments['options']['siteurl']]);
@@ -331,6 +335,14 @@ final class NetworkSettings
         add_filter('pre_wp_is_site_initialized', '__return_false');
         succeed(wp_initialize_site((int) $site->blog_id, $arguments), "sub-site $site->domain$site->path");
         remove_filter('pre_wp_is_site_initialized', '__return_false');
+        forget_missing_tables();
+    }
+
+    private function hasTable(int $site, string $name): bool
+    {
+        global $wpdb;
+        $like = $wpdb->esc_like($wpdb->get_blog_prefix($site) . $name);
+        return $wpdb->get_var("SHOW TABLES LIKE '$like'") !== null;
     }
 
     /** Brings the tables of every sub-site to core's version; those of the main site are there already. */
@@ -353,6 +365,13 @@ final class NetworkSettings
         // Else the dashboard would ask for what has just been done.
         $this->option('wpmu_upgrade_site', $wp_db_version);
     }
+}
+
+/** WordPress finds out which tables it has to make by asking them; that those are not there yet is no error. */
+function forget_missing_tables(): void
+{
+    global $EZSQL_ERROR;
+    $EZSQL_ERROR = array_filter((array) $EZSQL_ERROR, static fn (array $error): bool => !str_contains($error['error_str'], "doesn't exist"));
 }
 
 /** Returns the host of an address, with its port where it names one. */

@@ -14,15 +14,15 @@ if (PHP_SAPI === 'cli' && defined('PRESSDOCK_TABLE_PREFIX')) {
 
 // A network of sites has its type on its volume, from the moment on in which its tables exist (see network.php). Without it
 // this is a single site, whatever is declared. The reconciler knows better than the volume.
-$pressdock_network = defined('PRESSDOCK_NETWORK')
+$pressdock_type = defined('PRESSDOCK_NETWORK')
     ? PRESSDOCK_NETWORK
     : (is_file(WP_CONTENT_DIR . '/.pressdock-network') ? trim(file_get_contents(WP_CONTENT_DIR . '/.pressdock-network')) : '');
-if ($pressdock_network === '') {
+if ($pressdock_type === '') {
     define('WP_HOME', PRESSDOCK_URL);
     define('WP_SITEURL', PRESSDOCK_URL);
 } else {
     define('MULTISITE', true);
-    define('SUBDOMAIN_INSTALL', $pressdock_network === 'subdomain');
+    define('SUBDOMAIN_INSTALL', $pressdock_type === 'subdomain');
     defined('DOMAIN_CURRENT_SITE') || define('DOMAIN_CURRENT_SITE', substr(PRESSDOCK_URL, strlen('https://')));
     define('PATH_CURRENT_SITE', '/');
     define('SITE_ID_CURRENT_SITE', 1);
@@ -35,7 +35,7 @@ if ($pressdock_network === '') {
         exit("There is no site at this address.\n");
     }];
 }
-if ($pressdock_network !== 'subdomain') {
+if ($pressdock_type !== 'subdomain') {
     // One address for all sub-sites' files; those of sub-domains are asked of their own hosts, by WordPress's default.
     define('WP_CONTENT_URL', PRESSDOCK_URL . '/wp-content');
 }
