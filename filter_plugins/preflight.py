@@ -40,6 +40,10 @@ site_package_file_problems = _sibling("packages").site_package_file_problems
 _nginx = _sibling("nginx")
 static_file_problems = _nginx.static_file_problems
 own_certificates = _nginx.own_certificates
+smtp_problems = _sibling("smtp").smtp_problems
+multisite_problems = _sibling("multisite").multisite_problems
+between_problems = _sibling("multisite").between_problems
+wildcard = _sibling("multisite").wildcard
 
 DISTRIBUTIONS = {"Debian": ("12", "13"), "Ubuntu": ("24.04",)}
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -65,6 +69,8 @@ REDIS_FORBIDDEN = frozenset((
     "keys", "latency", "migrate", "module", "monitor", "psync", "replicaof", "restore-asking", "save", "script",
     "shutdown", "slaveof", "slowlog", "swapdb", "sync",
 ))  # fmt: skip
+# What PHP takes for compiled files at least; with less it does not start.
+SMALLEST_OPCODE_CACHE = 8 * 1024**2
 # Words of examples and of the lists that attackers try first. What is left of a secret without them must still be one.
 PLACEHOLDERS = (
     "administrator", "changeit", "changeme", "placeholder", "password", "passw0rd", "p4ssw0rd", "p@ssw0rd", "passwort",
@@ -102,7 +108,9 @@ SYSTEM_DIRECTORIES = ("/", "/home", "/media", "/mnt", "/opt", "/root", "/srv", "
 SIZE_SUFFIX = re.compile(
     r"_(memory|memory_limit|memory_min|disk_min|upload_limit|log_size|temporary_size|buffer_pool|maxmemory)$"
 )
-POSITIVE_SUFFIX = re.compile(r"_(timeout|interval|retries|pids|cpus|workers|days|kept|lines|files|max_execution_time)$")
+POSITIVE_SUFFIX = re.compile(
+    r"[_.](timeout|interval|retries|pids|cpus|workers|days|kept|lines|files|max_execution_time|max_input_vars)$"
+)
 ZERO_ALLOWED = re.compile(r"_kept$")
 
 TYPES: dict[str, tuple[type, ...]] = {
@@ -445,7 +453,7 @@ def site_problems(sites: Any, spec: Mapping[str, Mapping[str, Any]] | None = Non
                 problems.append(f"{place}.{key}: {shown(domain)}: already used by {domains[domain]}")
             elif isinstance(domain, str):
                 domains[domain] = f"{place}.{key}"
-    return problems
+    return problems + list(between_problems(sites))
 
 
 def site_domains(site: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -471,7 +479,8 @@ def one_site_problems(place: str, site: Mapping[str, Any]) -> list[str]:
     if "theme" in site and not (isinstance(site["theme"], str) and SLUG.fullmatch(site["theme"])):
         problems.append(f"{place}.theme: {shown(site['theme'])}: must be a theme's directory name")
     problems += site_package_problems(place, site)
-    for key in ("memory", "memory_limit", "upload_limit"):
+    problems += multisite_problems(place, site)
+    for key in ("memory", "memory_limit", "upload_limit", "opcache_memory"):
         if key in site:
             problems += size_problems(f"{place}.{key}", site[key])
     prefix = site.get("table_prefix")
@@ -933,6 +942,38 @@ def cadvisor_problems(values: Mapping[str, Any]) -> list[str]:
     return problems
 
 
+def mail_problems(values: Mapping[str, Any]) -> list[str]:
+    """Check the relays for the sites' mail: the common one, and those of single sites."""
+    outbound = coerced(values.get("wordpress_outbound", True), "bool") is not False
+    problems = list(smtp_problems("wordpress_smtp", values.get("wordpress_smtp"), outbound))
+    sites = values.get("wordpress_sites")
+    for name, site in sites.items() if isinstance(sites, Mapping) else ():
+        if isinstance(site, Mapping):
+            problems += smtp_problems(f"wordpress_sites.{name}.smtp", site.get("smtp"), outbound)
+    return problems
+
+
+def opcode_problems(values: Mapping[str, Any]) -> list[str]:
+    """Check for every site that compiled PHP files have room: PHP's least, and no more than half of the container."""
+    problems = []
+    sites = values.get("wordpress_sites")
+    for name, site in sites.items() if isinstance(sites, Mapping) else ():
+        declared = site if isinstance(site, Mapping) else {}
+        cache = size_of(declared.get("opcache_memory", values.get("wordpress_opcache_memory")))
+        limit = size_of(declared.get("memory", values.get("wordpress_memory")))
+        if cache and cache < SMALLEST_OPCODE_CACHE:
+            problems.append(
+                f"wordpress_sites.{name}: opcache_memory is {gigabytes(cache)}: PHP needs "
+                f"{gigabytes(SMALLEST_OPCODE_CACHE)}"
+            )
+        if cache and limit and cache > limit / 2:
+            problems.append(
+                f"wordpress_sites.{name}: opcache_memory is {gigabytes(cache)}: must be at most half of the "
+                f"container's memory ({gigabytes(limit)})"
+            )
+    return problems
+
+
 # --- All together ---------------------------------------------------------------------------------------------------
 
 
@@ -969,6 +1010,7 @@ def declared_problems(declared: Declared) -> list[str]:
     problems += adminer_problems(values) + rate_problems(values)
     problems += _nginx.route_problems(values, domain_problem, wired="nginx_services" in declared.wired)
     problems += cadvisor_problems(values)
+    problems += mail_problems(values) + opcode_problems(values)
     return problems + buffer_problems(values) + worker_problems(values)
 
 

@@ -6,13 +6,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+# Seconds that PHP lets a request wait besides its computing time (roles/wordpress/vars/main.yml).
+WAITING_TIME = 60
 
-def nginx_sites(sites: Mapping[str, Mapping[str, Any]], upload_limit: str, content: str) -> dict[str, dict[str, Any]]:
+
+def nginx_sites(
+    sites: Mapping[str, Mapping[str, Any]], upload_limit: str, content: str, max_execution_time: int = 60
+) -> dict[str, dict[str, Any]]:
     """Say what the web server has to know of the WordPress sites.
 
     :param sites: ``wordpress_sites``.
     :param upload_limit: largest upload of a site that declares none (bytes with a unit).
     :param content: directory below which each site's wp-content lies.
+    :param max_execution_time: seconds that a request of a site that declares none may compute.
     :return: ``nginx_sites``, see roles/nginx/meta/argument_specs.yml.
     """
     return {
@@ -22,6 +28,9 @@ def nginx_sites(sites: Mapping[str, Mapping[str, Any]], upload_limit: str, conte
             "upstream": f"wordpress-{name}:9000",
             "content": f"{content}/{name}/wp-content",
             "upload_limit": site.get("upload_limit", upload_limit),
+            # PHP ends a request that waits a minute longer; the web server waits for it to say so.
+            "upstream_timeout": int(site.get("max_execution_time", max_execution_time)) + WAITING_TIME,
+            **({"multisite": site["multisite"]["type"]} if site.get("multisite") else {}),
             **({"tls": dict(site["tls"])} if site.get("tls") else {}),
         }
         for name, site in sites.items()

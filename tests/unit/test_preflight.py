@@ -917,3 +917,32 @@ def test_rates_refused(rate: Any) -> None:
     assert problem.startswith("nginx_login_rate: ")
     (problem,) = preflight.rate_problems({"nginx_service_burst": -1})
     assert problem == "nginx_service_burst: -1: must be at least 0"
+
+
+# --- Limits of PHP --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cache", "memory", "rule"),
+    [("64m", "384m", ""), ("8m", "384m", ""), ("192m", "384m", ""), ("7m", "384m", "PHP needs 8 MiB"),
+     ("193m", "384m", "at most half"), ("x", "384m", "")],
+)  # fmt: skip
+def test_opcode_cache(cache: str, memory: str, rule: str) -> None:
+    common = {"wordpress_opcache_memory": cache, "wordpress_memory": memory, "wordpress_sites": {"blog": {}}}
+    own = {
+        "wordpress_opcache_memory": "64m",
+        "wordpress_memory": "2g",
+        "wordpress_sites": {"blog": {"opcache_memory": cache, "memory": memory}},
+    }
+    for values in (common, own):
+        problems = preflight.opcode_problems(values)
+        assert len(problems) == bool(rule)
+        assert all(rule in problem and problem.startswith("wordpress_sites.blog: ") for problem in problems)
+
+
+@pytest.mark.parametrize(("key", "value"), [("max_execution_time", 0), ("max_input_vars", -1), ("workers", 0)])
+def test_counts_of_a_site(key: str, value: int) -> None:
+    spec = {name: {"type": "raw"} for name in SITE} | {key: {"type": "int"}}
+    assert preflight.site_problems({"blog": site(**{key: 1})}, spec) == []
+    (problem,) = preflight.site_problems({"blog": site(**{key: value})}, spec)
+    assert problem == f"wordpress_sites.blog.{key}: {value}: must be at least 1"

@@ -55,6 +55,7 @@ class ActionModule(ActionBase):
         if not any(problem.startswith("wordpress_sites") for problem in problems):
             problems += self._certificate_problems(rules, declared.values, variables)
             problems += rules.static_file_problems(declared.values)
+            problems += self._authority_problems(declared.values, variables)
             for name, site in (declared.values.get("wordpress_sites") or {}).items():
                 problems += rules.site_package_file_problems(f"wordpress_sites.{name}", site)
         # What is wired from a wrong variable cannot be right either; that variable's own line is enough.
@@ -183,7 +184,11 @@ class ActionModule(ActionBase):
         templar = self._templar_for({**variables, "__preflight_path": ""}, PROJECT / "roles" / "nginx")
         problems: list[str] = []
         pairs = [
-            (f"wordpress_sites.{name}.tls", site.get("tls") or {}, [site["domain"], *(site.get("aliases") or [])])
+            (
+                f"wordpress_sites.{name}.tls",
+                site.get("tls") or {},
+                [site["domain"], *(site.get("aliases") or []), *rules.wildcard(site)],
+            )
             for name, site in (values.get("wordpress_sites") or {}).items()
         ]
         for place, given, domains in [*pairs, *rules.own_certificates(values)]:
@@ -197,6 +202,27 @@ class ActionModule(ActionBase):
             if len(texts) == len(_PAIR):
                 found = rules.tls_pair_problems(texts["certificate"], texts["key"], domains)
                 problems += [f"{place}: {problem}" for problem in found]
+        return problems
+
+    def _authority_problems(self, values: Mapping[str, Any], variables: Mapping[str, Any]) -> list[str]:
+        """Check that the certificate authorities of mail relays can be read, and are certificates."""
+        templar = self._templar_for({**variables, "__preflight_path": ""}, PROJECT / "roles" / "wordpress")
+        relays = {"wordpress_smtp": values.get("wordpress_smtp") or {}}
+        for name, site in (values.get("wordpress_sites") or {}).items():
+            relays[f"wordpress_sites.{name}.smtp"] = site.get("smtp") or {}
+        problems = []
+        for place, relay in relays.items():
+            path = relay.get("certificate_authority")
+            if not path:
+                continue
+            templar.available_variables["__preflight_path"] = path
+            try:
+                text = templar.template(_READ_FILE)
+            except AnsibleError:
+                problems.append(f"{place}.certificate_authority: {path}: cannot be read on this machine")
+            else:
+                if "-----BEGIN CERTIFICATE-----" not in text:
+                    problems.append(f"{place}.certificate_authority: {path}: holds no PEM certificate")
         return problems
 
 

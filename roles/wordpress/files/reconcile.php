@@ -5,7 +5,8 @@
  *     in:  {"check": false, "title": ..., "url": ..., "locale": ..., "timezone": ..., "permalinks": ...,
  *           "users": [{"login": ..., "email": ..., "role": ..., "password": ..., "display_name": null}, ...],
  *           "theme": ..., "plugins": [slug, ...], "object_cache": "builtin", "options": {name: value, ...}, "directory_url": ...,
- *           "packages": [{"kind": "plugin", "slug": ..., "version": ..., "from": ..., "sha256": ..., "digest": ...}, ...]}
+ *           "packages": [{"kind": "plugin", "slug": ..., "version": ..., "from": ..., "sha256": ..., "digest": ...}, ...],
+ *           "multisite": null, or {"type": "subdirectory", "upload_limit": bytes, "sites": {name: title, ...}}}
  *     out: {"changed": true, "installed": false, "wordpress": "6.8", "changes": [{"what": ..., "from": ..., "to": ...}],
  *           "missing": [digest, ...], "foreign": ["plugin x", ...]}
  *
@@ -19,6 +20,9 @@
  *
  * Plugins, themes and the site's own must-use plugins are not loaded: a broken one must not prevent the repair. Nor is
  * an object cache that is not ours, and ours only passes on what is written (see cache.php).
+ *
+ * A network of sites is more than one site: network.php. A site that is to become one is brought as far as that; the rest
+ * is done by a second process, which WordPress is loaded into as a network.
  */
 
 declare(strict_types=1);
@@ -81,6 +85,8 @@ final class Declaration
     public readonly string $object_cache;
     /** @var array<string, mixed> */
     public readonly array $options;
+    /** @var ?array{type: string, upload_limit: int, sites: array<string, string>} titles of the sub-sites by name */
+    public readonly ?array $multisite;
 
     /** Options that other fields declare; two sources for one value would overwrite each other on every run. */
     private const DECLARED_ELSEWHERE = [
@@ -343,7 +349,7 @@ final class Content
 /** The database as seen without WordPress: is there a site, and the way a new one appears. */
 final class Database
 {
-    private readonly \mysqli $connection;
+    public readonly \mysqli $connection;
 
     public function __construct(private readonly string $prefix)
     {
@@ -374,6 +380,12 @@ final class Database
             }
         }
         return false;
+    }
+
+    /** Lets another process of this program work on the site. */
+    public function unlock(): void
+    {
+        $this->connection->query('DO RELEASE_ALL_LOCKS()');
     }
 
     public function dropStaging(): void
@@ -750,6 +762,9 @@ function reconcile_site(Declaration $declared, Report $report): void
     $packages->install();
     (new Extensions($declared, $report))->reconcile();
     $packages->removeUndeclared();
+    if (is_multisite()) {
+        (new NetworkSettings($declared, $report))->reconcile();
+    }
 }
 
 /** What a check says about a site that is not installed yet. */
@@ -766,6 +781,9 @@ function predict_installation(Declaration $declared, Report $report): void
     $report->change('theme', null, $declared->theme, $nothing);
     foreach ($declared->plugins as $slug) {
         $report->change("plugin $slug", null, 'active', $nothing);
+    }
+    foreach ($declared->multisite['sites'] ?? [] as $name => $title) {
+        $report->change("sub-site $name", null, $title, $nothing);
     }
 }
 
@@ -842,10 +860,12 @@ watch();
 umask(0022);
 require __DIR__ . '/packages.php';
 require __DIR__ . '/cache.php';
+require __DIR__ . '/network.php';
 require_once SITE_FILE;
 require CORE . 'wp-includes/version.php';
 
-$pressdock_declared = new Declaration((string) stream_get_contents(STDIN));
+$pressdock_document = (string) stream_get_contents(STDIN);
+$pressdock_declared = new Declaration($pressdock_document);
 $pressdock_report = new Report($pressdock_declared->check);
 $pressdock_prefix = $table_prefix;
 $pressdock_content = new Content($pressdock_declared, $pressdock_report);
@@ -855,6 +875,8 @@ $pressdock_installing = !$pressdock_database->hasSite();
 if ($pressdock_installing) {
     $pressdock_content->demandNoOtherSite($pressdock_prefix);
 }
+$pressdock_network = new Network($pressdock_declared, $pressdock_report, $pressdock_database->connection, $pressdock_prefix);
+$pressdock_network->demandKept();
 
 $pressdock_packages = new Packages($pressdock_declared, $pressdock_report);
 $pressdock_missing = $pressdock_declared->check ? [] : $pressdock_packages->missing();
@@ -872,10 +894,17 @@ if ($pressdock_installing) {
     $pressdock_database->dropStaging();
     define('PRESSDOCK_TABLE_PREFIX', STAGING . $pressdock_prefix);
 }
+$pressdock_network->move();
+$pressdock_network->mark();
+// How WordPress is loaded here is decided by the tables, whatever the volume says.
+define('PRESSDOCK_NETWORK', $pressdock_network->type());
+if ($pressdock_network->exists()) {
+    define('DOMAIN_CURRENT_SITE', $pressdock_network->authority());
+}
 
 // What WordPress takes from a request.
 $_SERVER += [
-    'HTTP_HOST' => parse_url($pressdock_declared->url, PHP_URL_HOST),
+    'HTTP_HOST' => $pressdock_network->authority(),
     'HTTPS' => 'on',
     'REMOTE_ADDR' => '127.0.0.1',
     'REQUEST_METHOD' => 'GET',
@@ -902,8 +931,14 @@ $wp_filter = [
         'function' => static fn (): bool => $pressdock_cached,
         'accepted_args' => 1,
     ]]],
+    // Plugins that are active in a whole network are loaded even during an installation; not here.
+    'pre_site_option_active_sitewide_plugins' => [10 => ['pressdock' => [
+        'function' => static fn (): array => [],
+        'accepted_args' => 0,
+    ]]],
 ];
 require CORE . 'wp-load.php';
+remove_all_filters('pre_site_option_active_sitewide_plugins');
 require_once ABSPATH . 'wp-admin/includes/upgrade.php';
 require_once ABSPATH . 'wp-admin/includes/plugin.php';
 require_once ABSPATH . 'wp-admin/includes/file.php';
@@ -913,6 +948,10 @@ require_once ABSPATH . 'wp-admin/includes/theme.php';
 add_filter('pre_wp_mail', '__return_true');
 add_filter('pre_http_request', static fn (): \WP_Error => new \WP_Error('no_network', 'no network here'));
 WP_Filesystem();
+if ($pressdock_network->moved()) {
+    // What is cached of the network's sites has the old addresses.
+    wp_cache_flush();
+}
 // The stored values count, not the constants of wp-config.php.
 remove_filter('option_siteurl', '_config_wp_siteurl');
 remove_filter('option_home', '_config_wp_home');
@@ -937,6 +976,16 @@ reconcile_site($pressdock_declared, $pressdock_report);
 $pressdock_cached_state->report($pressdock_report);
 if ($EZSQL_ERROR) {
     throw new Problem('the database refused a query: ' . end($EZSQL_ERROR)['error_str']);
+}
+if ($pressdock_network->wanted()) {
+    $pressdock_network->create();
+    if (!$pressdock_declared->check) {
+        $pressdock_content->rememberSite($pressdock_prefix);
+        $pressdock_database->unlock();
+        $pressdock_rest = reconcile_again($pressdock_document);
+        array_push($pressdock_report->changes, ...$pressdock_rest['changes']);
+        finish($pressdock_report, $pressdock_installing, $wp_version, [], $pressdock_rest['foreign']);
+    }
 }
 if ($pressdock_report->changes && !$pressdock_report->check) {
     // What WordPress did not take as declared would be changed again on every run: say so now.

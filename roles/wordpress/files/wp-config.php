@@ -12,6 +12,34 @@ if (PHP_SAPI === 'cli' && defined('PRESSDOCK_TABLE_PREFIX')) {
     $table_prefix = PRESSDOCK_TABLE_PREFIX;
 }
 
+// A network of sites has its type on its volume, from the moment on in which its tables exist (see network.php). Without it
+// this is a single site, whatever is declared. The reconciler knows better than the volume.
+$pressdock_type = defined('PRESSDOCK_NETWORK')
+    ? PRESSDOCK_NETWORK
+    : (is_file(WP_CONTENT_DIR . '/.pressdock-network') ? trim(file_get_contents(WP_CONTENT_DIR . '/.pressdock-network')) : '');
+if ($pressdock_type === '') {
+    define('WP_HOME', PRESSDOCK_URL);
+    define('WP_SITEURL', PRESSDOCK_URL);
+} else {
+    define('MULTISITE', true);
+    define('SUBDOMAIN_INSTALL', $pressdock_type === 'subdomain');
+    defined('DOMAIN_CURRENT_SITE') || define('DOMAIN_CURRENT_SITE', substr(PRESSDOCK_URL, strlen('https://')));
+    define('PATH_CURRENT_SITE', '/');
+    define('SITE_ID_CURRENT_SITE', 1);
+    define('BLOG_ID_CURRENT_SITE', 1);
+    // A sub-domain that no site has: WordPress would redirect to its registration.
+    $wp_filter['ms_site_not_found'][10]['pressdock'] = ['accepted_args' => 0, 'function' => static function (): never {
+        http_response_code(404);
+        header('Content-Type: text/plain; charset=utf-8');
+        header('Cache-Control: no-store');
+        exit("There is no site at this address.\n");
+    }];
+}
+if ($pressdock_type !== 'subdomain') {
+    // One address for all sub-sites' files; those of sub-domains are asked of their own hosts, by WordPress's default.
+    define('WP_CONTENT_URL', PRESSDOCK_URL . '/wp-content');
+}
+
 define('DB_CHARSET', 'utf8mb4');
 define('DB_COLLATE', '');
 

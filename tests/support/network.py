@@ -1,0 +1,135 @@
+"""Sites of molecule/network as visitors see them, through the web server, and as their tables say."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import urllib.parse
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from filter_plugins.secrets import derive_secret
+from tests.support.stack import Container, Stack
+
+PORT = 8446
+ADDRESS = "198.51.100.1"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer of the web server."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: str
+
+    def header(self, name: str) -> list[str]:
+        """Return all values of a header."""
+        return [value for key, value in self.headers if key == name.lower()]
+
+
+@dataclass(frozen=True)
+class Site:
+    """One entry of wordpress_sites."""
+
+    stack: Stack
+    name: str
+    key: str
+    """The installation key, from which the passwords derive."""
+
+    @property
+    def container(self) -> Container:
+        """The container of its PHP."""
+        return self.stack.container(f"wordpress-{self.name}")
+
+    @property
+    def domain(self) -> str:
+        """Its host name."""
+        return f"{self.name}.example.test"
+
+    def password(self, login: str) -> str:
+        """Return a user's derived password."""
+        return derive_secret(self.key, f"wordpress/{self.name}/{login}")
+
+    def sql(self, statement: str) -> str:
+        """Ask the database server."""
+        arguments = ("mariadb", "--batch", "--raw", "--skip-column-names", f"netz_{self.name}", "--execute", statement)
+        result = self.stack.container("mariadb").run(*arguments)
+        assert result.rc == 0, result.stderr
+        return str(result.stdout).strip("\n")
+
+    def scheduled_post_appears(self, host: str = "", path: str = "/") -> bool:
+        """Plan a post for later, bring its time near, and say whether it is published: by WordPress's own event."""
+        later = "'post_title' => 'Morgen', 'post_status' => 'future', 'post_date' => '2099-01-01 00:00:00'"
+        number = self.wordpress(f"wp_insert_post([{later}])", host, path)
+        status = f"get_post_status({number})"
+        assert self.wordpress(status, host, path) == "future", "control"
+        earlier = "['post_date' => '2020-01-01 00:00:00', 'post_date_gmt' => '2020-01-01 00:00:00']"
+        self.wordpress(
+            f"[$GLOBALS['wpdb']->update($GLOBALS['wpdb']->posts, {earlier}, ['ID' => {number}]),"
+            f" clean_post_cache({number}),"
+            f" wp_clear_scheduled_hook('publish_future_post', [{number}]),"
+            f" wp_schedule_single_event(time() - 1, 'publish_future_post', [{number}])]",
+            host,
+            path,
+        )
+        return eventually(lambda: bool(self.wordpress(status, host, path) == "publish"), 90)
+
+    def wordpress(self, expression: str, host: str = "", path: str = "/") -> Any:
+        """Let WordPress evaluate a PHP expression, as in a request of one of the site's addresses."""
+        result = self.container.run(
+            "php",
+            "-r",
+            f"$_SERVER['HTTP_HOST'] = '{host or self.domain}:{PORT}'; $_SERVER['HTTPS'] = 'on';"
+            f"$_SERVER['REQUEST_URI'] = '{path}';"
+            f"require '/usr/share/wordpress/wp-load.php'; echo json_encode({expression});",
+        )
+        assert result.rc == 0, result.stdout + result.stderr
+        return json.loads(result.stdout)
+
+
+@dataclass
+class Visitor:
+    """A browser with an address of its own, and a jar of cookies."""
+
+    stack: Stack
+    address: str
+
+    def get(self, url: str, *options: str) -> Answer:
+        """Ask for a page of the stack, by https."""
+        host = url.split("/", maxsplit=1)[0].partition(":")[0]
+        jar = f"/root/cookies.{self.address}"
+        arguments = [
+            "--silent", "--show-error", "--include", "--max-time", "60", "--interface", self.address,
+            "--cacert", f"{self.stack.data_directory}/ca/ca.crt", "--resolve", f"{host}:{PORT}:{ADDRESS}",
+            "--cookie", jar, "--cookie-jar", jar, *options, f"https://{host}:{PORT}/{url.partition('/')[2]}",
+        ]  # fmt: skip
+        text = str(self.stack.host.check_output("curl " + " ".join(["%s"] * len(arguments)), *arguments))
+        head, _, body = text.replace("\r\n", "\n").partition("\n\n")
+        first, *lines = head.splitlines()
+        headers = [(key.lower(), value) for key, _, value in (line.partition(": ") for line in lines)]
+        return Answer(int(first.split()[1]), headers, body)
+
+    def log_in(self, url: str, login: str, password: str) -> Answer:
+        """Send the login form of a site; `url` is the site's, with a slash at its end."""
+        form = urllib.parse.urlencode({"log": login, "pwd": password, "testcookie": "1", "wp-submit": "x"})
+        return self.get(f"{url}wp-login.php", "--cookie", "wordpress_test_cookie=WP%20Cookie%20check", "--data", form)
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 60) -> bool:
+    """Wait until something is so."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.5)
+    return True
+
+
+def title_of(answer: Answer) -> str:
+    """Return the title of a page."""
+    match = re.search(r"<title>(.*?)</title>", answer.body, re.DOTALL)
+    assert match, answer
+    return match[1]
