@@ -113,7 +113,7 @@ final class Pressdock_Cache_Server
     {
         $replies = $this->ready() ? $this->quietly(fn (): ?array => $this->exchange($commands)) : null;
         if ($replies === null && $changes && $this->state !== 'off') {
-            $this->quietly(fn (): bool => touch($this->directory . self::LOST, random_int(1, 0xffffffff)));
+            $this->quietly(fn (): bool => touch($this->directory . self::LOST, random_int(1, 0x7fffffff)));
         }
         return $replies;
     }
@@ -131,13 +131,17 @@ final class Pressdock_Cache_Server
         return true;
     }
 
-    /** Asks for all generations anew, and draws the site's if there is none. */
-    public function reload(): bool
+    /**
+     * Asks for all generations anew, and draws the site's if there is none.
+     *
+     * @param bool $changes as for send()
+     */
+    public function reload(bool $changes): bool
     {
         $replies = $this->send([
             ['hSetNx', $this->hash(), 'site', self::new_generation()],
             ['hGetAll', $this->hash()],
-        ], false);
+        ], $changes);
         return $replies !== null && ($this->adopt($replies[1]) || $this->flush());
     }
 
@@ -182,7 +186,7 @@ final class Pressdock_Cache_Server
         }
         // Before everything else: a change that is lost from here on makes another number.
         $lost = $this->number_of(self::LOST);
-        if ($lost === null && touch($this->directory . self::LOST, random_int(1, 0xffffffff))) {
+        if ($lost === null && touch($this->directory . self::LOST, random_int(1, 0x7fffffff))) {
             $lost = $this->number_of(self::LOST);
         }
         $began = hrtime(true);
@@ -203,7 +207,7 @@ final class Pressdock_Cache_Server
             return false;
         }
         $trusted = $lost !== null && $this->number_of(self::TRUSTED) === $lost;
-        if (!($trusted ? $this->adopt($replies[1]) || $this->reload() : $this->flush())) {
+        if (!($trusted ? $this->adopt($replies[1]) || $this->reload(false) : $this->flush())) {
             return false;
         }
         if (!$trusted && $lost !== null) {
@@ -238,8 +242,8 @@ final class Pressdock_Cache_Server
             throw new RuntimeException('no reply');
         }
         // Many late replies make a page as slow as none.
-        $this->late += max(0.0, $seconds - $this->timeout / 4);
-        if ($this->late > 2 * $this->timeout) {
+        $this->late += max(0.0, $seconds - $this->timeout / 8);
+        if ($this->late > 3 * $this->timeout) {
             $this->fail(sprintf('replies were late by %.1f s in one request', $this->late));
         }
         return $replies;
@@ -265,24 +269,22 @@ final class Pressdock_Cache_Server
     private function may_try(): bool
     {
         $breaker = $this->directory . self::BREAKER;
-        if (!$this->is_recent($breaker)) {
-            $file = is_file($breaker) ? fopen($breaker, 'r') : null;
-            if (!$file) {
-                return true;
-            }
-            // Who holds the lock and still finds the file old renews it, and thereby keeps the others away.
-            $mine = flock($file, LOCK_EX | LOCK_NB) && is_file($breaker) && !$this->is_recent($breaker) && touch($breaker);
-            fclose($file);
-            return $mine;
+        $age = $this->age_of($breaker);
+        if ($age === null || $age < self::PAUSE || !($file = fopen($breaker, 'r'))) {
+            return $age === null;
         }
-        return false;
+        // Who holds the lock and still finds the file old renews it, and thereby keeps the others away.
+        $mine = flock($file, LOCK_EX | LOCK_NB) && $this->age_of($breaker) >= self::PAUSE && touch($breaker);
+        fclose($file);
+        return $mine;
     }
 
-    private function is_recent(string $file): bool
+    /** Seconds since a file was touched; null if it is not there. */
+    private function age_of(string $file): ?int
     {
         clearstatcache(true, $file);
         // A time in the future is none that can be waited for: the clock was set.
-        return is_file($file) && abs(time() - filemtime($file)) < self::PAUSE;
+        return is_file($file) ? abs(time() - (int) filemtime($file)) : null;
     }
 
     private function number_of(string $name): ?int
@@ -315,16 +317,30 @@ final class Pressdock_Cache_Server
             // Refused: nobody listens there.
             return $host;
         }
-        // The records follow the question; each has a name (here a two-byte reference), type, class, lifetime, length.
-        $offset = 12 + strlen($question);
-        while (str_starts_with($reply, $id) && strlen($reply) >= $offset + 12) {
-            ['type' => $type, 'length' => $length] = unpack('nname/ntype/nclass/Nlifetime/nlength', $reply, $offset);
-            if ($type === 1 && $length === 4 && strlen($reply) >= $offset + 16) {
-                return (string) inet_ntop(substr($reply, $offset + 12, 4));
-            }
-            $offset += 12 + $length;
+        $address = str_starts_with($reply, $id) ? self::address_in($reply, 12 + strlen($question)) : null;
+        if ($address !== null) {
+            return $address;
         }
         throw new RuntimeException($reply === '' ? "looking up $host took too long" : "the name $host is not known");
+    }
+
+    /** Returns the first address in a name server's reply, whose records begin at the offset. */
+    private static function address_in(string $reply, int $offset): ?string
+    {
+        while ($offset < strlen($reply)) {
+            // A name is labels up to an empty one or up to a reference of two bytes.
+            for (; ($length = ord($reply[$offset] ?? "\0")) > 0 && $length < 0xc0; $offset += 1 + $length);
+            $offset += $length === 0 ? 1 : 2;
+            if (strlen($reply) < $offset + 10) {
+                break;
+            }
+            ['type' => $type, 'length' => $length] = unpack('ntype/nclass/Nlifetime/nlength', $reply, $offset);
+            $offset += 10 + $length;
+            if ($type === 1 && $length === 4 && $offset <= strlen($reply)) {
+                return (string) inet_ntop(substr($reply, $offset - 4, 4));
+            }
+        }
+        return null;
     }
 }
 
@@ -816,7 +832,6 @@ class WP_Object_Cache
     private function exchange(string $group, callable $commands, bool $changes): ?array
     {
         $this->moved = false;
-        $known = $this->server->generations;
         $fields = ['site', "group:$group"];
         if ($this->blog_prefix !== '' && !isset($this->global_groups[$group])) {
             $fields[] = "blog:$this->blog_prefix";
@@ -838,7 +853,7 @@ class WP_Object_Cache
             $outdated = array_diff_key($outdated, $this->non_persistent_groups);
             $this->cache = array_diff_key($this->cache, $outdated);
             $this->ends = array_diff_key($this->ends, $outdated);
-            if (!$this->server->reload()) {
+            if (!$this->server->reload($changes)) {
                 return null;
             }
         }
