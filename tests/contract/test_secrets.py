@@ -21,6 +21,7 @@ def spellings(secret: str) -> set[str]:
         raw.hex(),
         # Without the last group: what surrounds the secret changes how it ends.
         base64.b64encode(raw).decode().rstrip("=")[:-4],
+        urllib.parse.quote(secret),
         urllib.parse.quote(secret, safe=""),
     } - {""}
 

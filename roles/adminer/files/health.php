@@ -34,6 +34,14 @@ register_shutdown_function(static function (): void {
         echo "the login form is missing\n";
         return;
     }
+    // Adminer's own way of opening the list of failed logins.
+    $lock = Adminer\file_open_lock('/tmp/adminer.health');
+    if (!is_resource($lock)) {
+        http_response_code(503);
+        echo "failed logins cannot be counted\n";
+        return;
+    }
+    Adminer\file_unlock($lock);
     echo "ok\n";
 });
 $_GET = $_POST = $_COOKIE = [];
