@@ -192,7 +192,7 @@ def test_health_check_says_what_runs(cadvisor: Cadvisor) -> None:
 def test_health_check_is_red_while_the_engine_does_not_answer(cadvisor: Cadvisor, stack: Stack) -> None:
     """The engine itself runs the health checks, so this one is run by hand, in the container's namespaces."""
     check = (
-        f"nsenter --target {cadvisor.container.main_pid} --mount --net --root --wd "
+        f"nsenter --target {cadvisor.container.main_pid} --mount --net --pid "
         f"setpriv --reuid=616 --regid=616 --clear-groups cadvisor-health 8080 {PREFIX}"
     )
     assert stack.host.run(check).rc == 0
@@ -261,7 +261,7 @@ def test_late_build_holds_up_nobody(cadvisor: Cadvisor, stack: Stack, runs: Runs
     Killed there, with the build going on in the background, and run again: the next run makes it good.
     """
     before = (stack.container("mariadb").identifier, cadvisor.container.identifier)
-    arguments = [*release_arguments(release, "/slow"), "-e mariadb_stop_timeout=41"]
+    arguments = [*release_arguments(release, "/slow"), "-e mariadb_cpus=1.41"]
     killed_run(runs, "Await | Wait for cadvisor", *arguments)
     assert stack.container("mariadb").identifier != before[0]
     assert stack.container("cadvisor").identifier == before[1]
@@ -282,7 +282,7 @@ def test_late_build_holds_up_nobody(cadvisor: Cadvisor, stack: Stack, runs: Runs
 def test_build_that_fails_is_told_at_the_end(cadvisor: Cadvisor, stack: Stack, runs: Runs) -> None:
     """A release with another sha256: refused; what else was to do is done, what ran goes on."""
     before = (stack.container("mariadb").identifier, cadvisor.container.identifier)
-    result = runs.play("converge.yml", *release_arguments("0" * 64), "-e mariadb_stop_timeout=42")
+    result = runs.play("converge.yml", *release_arguments("0" * 64), "-e mariadb_cpus=1.42")
     assert result.returncode == 2, result.stdout
     assert "could not be built" in result.stdout
     assert "Hash Sum mismatch" in result.stdout
