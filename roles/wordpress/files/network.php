@@ -206,6 +206,7 @@ final class Network
             'site_name' => $this->declared->title,
             'siteurl' => "https://$authority/",
             'subdomain_install' => (int) ($declared['type'] === 'subdomain'),
+            'WPLANG' => $this->declared->locale === 'en_US' ? '' : $this->declared->locale,
         ]);
         $wpdb->insert($wpdb->blogs, [
             'site_id' => NETWORK_ID, 'blog_id' => MAIN_SITE, 'domain' => $authority, 'path' => '/', 'registered' => current_time('mysql'),
@@ -279,6 +280,7 @@ final class NetworkSettings
         $url = rtrim("https://$domain$path", '/');
         $arguments = ['user_id' => $owner ? $owner->ID : 0, 'title' => wp_slash($title), 'options' => [
             'home' => $url, 'siteurl' => $url, 'permalink_structure' => $this->declared->permalinks,
+            'WPLANG' => $this->declared->locale === 'en_US' ? '' : $this->declared->locale,
             'timezone_string' => $this->declared->timezone, 'template' => get_option('template'), 'stylesheet' => $this->declared->theme,
         ]];
         if (!$found) {

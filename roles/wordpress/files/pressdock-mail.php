@@ -51,15 +51,18 @@ add_action('phpmailer_init', static function (\PHPMailer\PHPMailer\PHPMailer $ma
     $mailer->Sender = $relay['from'];
 }, 1000);
 
-/** Returns text on one line, for the log. */
+/** Returns text on one line, for the log, up to where it is no text: after a broken TLS connection come bytes of that. */
 function log_line(string $text): string
 {
-    return trim((string) preg_replace('/[\x00-\x1f\x7f\s]+/', ' ', $text));
+    $character = '[\t\r\n\x20-\x7e]|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}';
+    preg_match("/^(?:$character)*/", $text, $readable);
+    return trim((string) preg_replace('/\s+/', ' ', $readable[0]));
 }
 
 add_action('wp_mail_failed', static function (\WP_Error $error): void {
     global $phpmailer;
-    if (!PRESSDOCK_SMTP && ($phpmailer->Host ?? '') === '') {
+    // PHPMailer's own default is localhost: some mail fails before it gets so far as to have another one.
+    if (!PRESSDOCK_SMTP && in_array($phpmailer->Host ?? '', ['', 'localhost'], true)) {
         error_log('pressdock: mail was not sent: no relay is declared (wordpress_smtp)');
         return;
     }
