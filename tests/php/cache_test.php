@@ -192,7 +192,8 @@ function same(mixed $expected, mixed $actual, string $what = ''): void
 {
     $comparable = static fn (mixed $value): string => var_export($value, true);
     if ($comparable($expected) !== $comparable($actual)) {
-        throw new Different(trim("$what expected " . $comparable($expected) . ', is ' . $comparable($actual)));
+        [$expected, $actual] = array_map(static fn (string $text): string => substr($text, 0, 500), [$comparable($expected), $comparable($actual)]);
+        throw new Different(trim("$what expected $expected, is $actual"));
     }
 }
 
@@ -451,6 +452,7 @@ $cases['a value that is too large for Redis lives for the request, and replaces 
     $value = str_repeat('x', 9 * 1024 * 1024);
     same(true, wp_cache_set('big', $value));
     demand(wp_cache_get('big') === $value, 'it is another');
+    same('up', $GLOBALS['wp_object_cache']->info()['state']);
     request();
     same(false, wp_cache_get('big'));
 };
