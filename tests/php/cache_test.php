@@ -73,8 +73,8 @@ function wp_using_ext_object_cache(?bool $using = null): bool
 // --- The proxy: its own process -----------------------------------------------------------------------------------
 
 /**
- * Passes bytes between the drop-in and Redis, as the file "mode" in its directory says: pass, refuse, hang, slow (each
- * reply is 150 ms late), close (after the next command; then it passes).
+ * Passes bytes between the drop-in and Redis, as the file "mode" in its directory says: pass, refuse, hang, slow N (each
+ * reply is N ms late), close (after the next command; then it passes).
  *
  * Writes for every command a line of JSON to "commands": {"trip": number of the round trip, "command": [base64, ...]}.
  */
@@ -141,8 +141,8 @@ function proxy(string $directory, string $target): never
                         file_put_contents("$directory/mode.reached", $mode);
                         continue 2;
                     }
-                } elseif ($mode === 'slow') {
-                    usleep(150000);
+                } elseif (str_starts_with($mode, 'slow ')) {
+                    usleep((int) substr($mode, 5) * 1000);
                 }
                 $pair['spoke'] = $from;
                 stream_set_blocking($pair[$to], true);
@@ -192,7 +192,8 @@ function same(mixed $expected, mixed $actual, string $what = ''): void
 {
     $comparable = static fn (mixed $value): string => var_export($value, true);
     if ($comparable($expected) !== $comparable($actual)) {
-        throw new Different(trim("$what expected " . $comparable($expected) . ', is ' . $comparable($actual)));
+        $short = static fn (mixed $value): string => substr($comparable($value), 0, 500);
+        throw new Different(trim("$what expected {$short($expected)}, is {$short($actual)}"));
     }
 }
 
@@ -252,7 +253,7 @@ function proxy_shall(string $mode): void
 {
     file_put_contents("{$GLOBALS['directory']}/mode", $mode);
     for ($i = 0; @file_get_contents("{$GLOBALS['directory']}/mode.reached") !== $mode; $i++) {
-        demand($i < 2000, "the proxy does not $mode");
+        demand($i < 12000, "the proxy does not $mode");
         usleep(5000);
     }
 }
@@ -280,8 +281,8 @@ function sent(?callable $function = null): array
         $entry = json_decode($line, true);
         $command = array_map(base64_decode(...), $entry['command']);
         // phpredis writes words of the protocol in either case.
-        $words = array_map(strtoupper(...), $command[0] === 'SET' ? array_slice($command, 3) : []);
-        return ['trip' => $entry['trip'], 'command' => array_replace($command, $words ? array_combine(range(3, count($words) + 2), $words) : [])];
+        $options = array_map(strtoupper(...), $command[0] === 'SET' ? array_splice($command, 3) : []);
+        return ['trip' => $entry['trip'], 'command' => [...$command, ...$options]];
     }, array_filter(explode("\n", (string) file_get_contents($file, false, null, $offset))));
 }
 
@@ -380,7 +381,8 @@ for ($i = 0; !is_file("$directory/mode.reached"); $i++) {
 [, $port] = explode(':', file_get_contents("$directory/address"));
 $settings = [
     'host' => '127.0.0.1', 'port' => (int) $port, 'prefix' => $declared['prefix'] . 'test-' . bin2hex(random_bytes(4)) . ':',
-    'directory' => $directory, 'timeout' => 0.3,
+    // Longer than a site's: on a busy machine the proxy takes its time.
+    'directory' => $directory, 'timeout' => 0.6,
 ] + $declared;
 // Nothing of the drop-in may reach WordPress's error handlers.
 set_error_handler(static function (int $level, string $message, string $file, int $line): bool {
@@ -451,6 +453,7 @@ $cases['a value that is too large for Redis lives for the request, and replaces 
     $value = str_repeat('x', 9 * 1024 * 1024);
     same(true, wp_cache_set('big', $value));
     demand(wp_cache_get('big') === $value, 'it is another');
+    same('up', $GLOBALS['wp_object_cache']->info()['state']);
     request();
     same(false, wp_cache_get('big'));
 };
@@ -632,11 +635,11 @@ $cases['counting takes what is no number for zero, and text for its number'] = s
     same(['word' => 2, 'text' => 6, 'fraction' => 2.5], wp_cache_get_multiple(['word', 'text', 'fraction']));
 };
 $cases['counting keeps the end of a value'] = static function (): void {
-    wp_cache_set('key', 1, '', 2);
+    wp_cache_set('key', 1, '', 3);
     wp_cache_incr('key');
     $ttl = sent(static fn () => wp_cache_incr('key'));
     demand(in_array('KEEPTTL', array_merge(...array_column($ttl, 'command')), true), 'not kept');
-    usleep(2100000);
+    usleep(3100000);
     same(false, elsewhere("return wp_cache_get('key');"));
 };
 $cases['groups that are not persistent work as others do in one request'] = static function (): void {
@@ -727,11 +730,12 @@ $cases['the first value takes two round trips, login included'] = static functio
 // --- Ends -----------------------------------------------------------------------------------------------------------
 
 $cases['a value ends after its seconds, here and elsewhere'] = static function (): void {
-    wp_cache_set('key', 1, '', 1);
-    wp_cache_add('added', 1, '', 1);
+    wp_cache_set('key', 1, '', 2);
+    wp_cache_add('added', 1, '', 2);
     wp_cache_set('long', 1, '', 600);
-    same([1, 1], [wp_cache_get('key'), elsewhere("return wp_cache_get('added');")]);
-    usleep(1100000);
+    same([1, 1], [wp_cache_get('key'), wp_cache_get('added')]);
+    wp_cache_set('key', 1, '', 2);
+    usleep(2100000);
     same([false, false, 1], [wp_cache_get('key'), wp_cache_get('added'), wp_cache_get('long')]);
     same([false, false, 1], elsewhere("return [wp_cache_get('key'), wp_cache_get('added'), wp_cache_get('long')];"));
     same(true, wp_cache_add('key', 2), 'add after the end');
@@ -1040,7 +1044,7 @@ foreach (['refuse' => 'refuses connections', 'hang' => 'hangs (as when stopped)'
         request();
         proxy_shall($mode);
         $took = seconds(static fn () => $works($how));
-        demand($took < 1.0, sprintf('the first took %.2f s', $took));
+        demand($took < 1.5, sprintf('the first took %.2f s', $took));
         same('down', $GLOBALS['wp_object_cache']->info()['state']);
         $took = seconds(static function () use ($works, $how): void {
             for ($i = 0; $i < 5; $i++) {
@@ -1048,7 +1052,7 @@ foreach (['refuse' => 'refuses connections', 'hang' => 'hangs (as when stopped)'
                 $works($how);
             }
         });
-        demand($took < 0.1, sprintf('five more took %.2f s', $took));
+        demand($took < 0.6, sprintf('five more took %.2f s', $took));
         same(['paused', null], [$GLOBALS['wp_object_cache']->info()['state'], $GLOBALS['wp_object_cache']->ping()]);
         same('paused', elsewhere('$cache->get("x"); return $cache->info()["state"];'), 'in another process');
     };
@@ -1063,27 +1067,28 @@ $cases['a request in the middle of which Redis hangs ends quickly'] = static fun
             wp_cache_incr('key');
         }
     });
-    demand($took < 1.0, sprintf('it took %.2f s', $took));
+    demand($took < 1.5, sprintf('it took %.2f s', $took));
     same(['x' => false, 'key-3' => str_repeat('x', 100000)], wp_cache_get_multiple(['x', 'key-3']));
 };
 $cases['a value that does not fit into the connection does not wait for ever'] = static function (): void {
     wp_cache_get('connect first');
     proxy_shall('hang');
     $took = seconds(static fn () => wp_cache_set('big', str_repeat('x', 7 * 1024 * 1024)));
-    demand($took < 2.0, sprintf('it took %.2f s', $took));
+    demand($took < 4.0, sprintf('it took %.2f s', $took));
     same('down', $GLOBALS['wp_object_cache']->info()['state']);
 };
 $cases['a request with many questions ends quickly while Redis is slow'] = static function (): void {
+    $cache = request();
     wp_cache_get('connect first');
-    proxy_shall('slow');
+    proxy_shall('slow 250');
     $took = seconds(static function (): void {
-        for ($i = 0; $i < 200; $i++) {
+        for ($i = 0; $i < 100; $i++) {
             wp_cache_get("key-$i");
         }
     });
-    demand($took < 4.0, sprintf('it took %.2f s', $took));
-    same('down', $GLOBALS['wp_object_cache']->info()['state']);
-    demand(str_contains($GLOBALS['wp_object_cache']->info()['fault'], 'late'), $GLOBALS['wp_object_cache']->info()['fault']);
+    demand($took < 8.0, sprintf('it took %.2f s', $took));
+    same('down', $cache->info()['state']);
+    demand(str_contains($cache->info()['fault'], 'late'), $cache->info()['fault']);
 };
 $cases['a connection that breaks in the middle of an exchange is no harm'] = static function (): void {
     wp_cache_set('key', 'x');
@@ -1096,7 +1101,7 @@ $cases['a connection that breaks in the middle of an exchange is no harm'] = sta
 $cases['a name that is not known does not take long'] = static function (): void {
     $cache = request(['host' => 'no-such-host-' . bin2hex(random_bytes(4))]);
     $took = seconds(static fn () => same(false, wp_cache_get('key')));
-    demand($took < 1.0, sprintf('it took %.2f s', $took));
+    demand($took < 2.0, sprintf('it took %.2f s', $took));
     same('down', $cache->info()['state']);
 };
 $cases['the server is found by its name'] = static function (): void {
@@ -1147,8 +1152,17 @@ $cases['after the pause one request tries again, others do not'] = static functi
     wp_cache_get('key');
     proxy_shall('hang');
     pause_is_over();
-    $code = '$cache->get("x"); return $cache->info()["state"];';
-    $states = array_map(result(...), array_map(start(...), array_fill(0, 6, $code)));
+    // All at once, however long it takes to start them.
+    $code = 'touch("$directory/ready-" . getmypid()); while (!is_file("$directory/go")) { usleep(1000); clearstatcache(); }'
+        . '$cache->get("x"); return $cache->info()["state"];';
+    $started = array_map(start(...), array_fill(0, 6, $code));
+    for ($i = 0; count(glob("{$GLOBALS['directory']}/ready-*")) < 6; $i++) {
+        demand($i < 6000, 'they do not start');
+        usleep(5000);
+    }
+    pause_is_over();
+    touch("{$GLOBALS['directory']}/go");
+    $states = array_map(result(...), $started);
     sort($states);
     same(['down', 'paused', 'paused', 'paused', 'paused', 'paused'], $states);
 };
@@ -1164,13 +1178,15 @@ $cases['Redis is used again after the pause, by requests and not by a restart'] 
     wp_cache_get('key');
     same('paused', $GLOBALS['wp_object_cache']->info()['state']);
     // Here the seconds really pass.
-    for ($i = 0; $GLOBALS['wp_object_cache']->info()['state'] !== 'up'; $i++) {
-        demand($i < 100, 'it is not');
-        usleep(100000);
-        request();
-        wp_cache_set('key', 1);
-    }
-    demand($i > 5, 'there was no pause');
+    $pause = seconds(static function (): void {
+        for ($i = 0; $GLOBALS['wp_object_cache']->info()['state'] !== 'up'; $i++) {
+            demand($i < 200, 'it is not');
+            usleep(100000);
+            request();
+            wp_cache_set('key', 1);
+        }
+    });
+    demand($pause > 1.5, sprintf('the pause was %.1f s', $pause));
     wp_cache_set('key', 'again');
     same('again', elsewhere("return wp_cache_get('key');"));
 };
@@ -1245,7 +1261,7 @@ $cases['a change that is lost while another process is flushing is not forgotten
     same($lost, filemtime($GLOBALS['directory'] . '/.pressdock-cache-trusted'));
     // A change that is lost while another process has sent its flush, but not yet said that Redis is to be trusted.
     unlink($GLOBALS['directory'] . '/.pressdock-cache-trusted');
-    proxy_shall('slow');
+    proxy_shall('slow 150');
     $record = $GLOBALS['directory'] . '/commands';
     clearstatcache();
     $before = filesize($record);

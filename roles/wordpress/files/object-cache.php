@@ -100,7 +100,10 @@ final class Pressdock_Cache_Server
     /** Whether Redis can be asked; connects if this request has not tried yet. */
     public function ready(): bool
     {
-        return $this->state === 'up' || ($this->state === 'idle' && $this->quietly($this->open(...)));
+        if ($this->state === 'idle') {
+            $this->quietly($this->open(...));
+        }
+        return $this->state === 'up';
     }
 
     /**
