@@ -33,12 +33,17 @@ echo json_encode(update_option($_GET['name'], $_GET['value']));
 HEALTH = "\\Pressdock\\test_object_cache()"
 
 
-def wait_for(fact: Callable[[], bool], what: str, seconds: float = 60) -> None:
+def wait_for(fact: Callable[[], bool], what: str, seconds: float = 90) -> None:
     """Wait until something is true."""
     end = time.monotonic() + seconds
     while not fact():
         assert time.monotonic() < end, f"after {seconds} s: {what}"
         time.sleep(0.3)
+
+
+def wait_until_used(site: Site) -> None:
+    """Wait until the site uses its cache: on a busy machine Redis may have been too slow a moment ago."""
+    wait_for(lambda: bool(site.wordpress(HEALTH)["status"] == "good"), "the object cache is not used")
 
 
 @pytest.fixture
@@ -63,7 +68,7 @@ def redis(stack: Stack, hafen: Site) -> Iterator[Container]:
     yield container
     for verb in ("unpause", "start"):
         stack.host.run(f"docker {verb} %s", container.name)
-    wait_for(lambda: bool(hafen.wordpress(HEALTH)["status"] == "good"), "the object cache is not used again")
+    wait_until_used(hafen)
 
 
 def test_drop_in(stack: Stack, hafen: Site) -> None:
@@ -79,16 +84,20 @@ def test_drop_in(stack: Stack, hafen: Site) -> None:
 
 
 def test_site_uses_the_drop_in(hafen: Site) -> None:
-    assert hafen.wordpress("[wp_using_ext_object_cache(), get_class_methods('WP_Object_Cache')]")[0] is True
+    assert hafen.wordpress("[wp_using_ext_object_cache(), $wp_object_cache->info()['prefix']]") == [True, "hafen:"]
+    wait_until_used(hafen)
     assert hafen.wordpress("$wp_object_cache->ping()") > 0
 
 
 def test_front_page_needs_fewer_queries_the_second_time(hafen: Site, script: Callable[..., Any]) -> None:
-    hafen.wordpress("wp_cache_flush()")
-    cold = script(FRONT_PAGE)
-    script(FRONT_PAGE)
-    warm = script(FRONT_PAGE)
-    assert (cold["state"], warm["state"]) == ("up", "up")
+    for _ in range(10):
+        wait_until_used(hafen)
+        hafen.wordpress("wp_cache_flush()")
+        cold, _, warm = (script(FRONT_PAGE) for _ in range(3))
+        # On a busy machine Redis may have been too slow for one of them; that is another test's matter.
+        if cold["state"] == warm["state"] == "up":
+            break
+    assert (cold["state"], warm["state"]) == ("up", "up"), (cold, warm)
     assert warm["bytes"] > 10000
     assert cold["queries"] > 10
     assert warm["queries"] < cold["queries"] / 3, (cold, warm)
@@ -98,6 +107,7 @@ def test_front_page_needs_fewer_queries_the_second_time(hafen: Site, script: Cal
 def test_processes_see_each_others_changes(hafen: Site, script: Callable[..., Any]) -> None:
     """A change by the web in the command line's PHP, and back."""
     read = "get_option('cache_test')"
+    wait_until_used(hafen)
     assert script(SET_OPTION, "name=cache_test&value=web") is True
     assert hafen.wordpress(read) == "web"
     assert hafen.wordpress("update_option('cache_test', 'line')") is True
@@ -112,6 +122,7 @@ def test_processes_see_each_others_changes(hafen: Site, script: Callable[..., An
 
 
 def test_sites_do_not_share(hafen: Site, laden: Site) -> None:
+    wait_until_used(hafen)
     assert hafen.wordpress("wp_cache_set('whose', 'hafen', 'cache_test')") is True
     assert laden.wordpress("wp_cache_get('whose', 'cache_test')") is False
     laden.wordpress("wp_cache_flush()")
@@ -119,6 +130,7 @@ def test_sites_do_not_share(hafen: Site, laden: Site) -> None:
 
 
 def test_site_health_tells_that_the_cache_works(hafen: Site) -> None:
+    wait_until_used(hafen)
     result = hafen.wordpress(HEALTH)
     assert (result["status"], result["test"]) == ("good", "pressdock_object_cache"), result
     fields = hafen.wordpress("\\Pressdock\\object_cache_fields()")
@@ -154,12 +166,13 @@ def test_nothing_outdated_after_an_outage(
     stack: Stack, hafen: Site, redis: Container, script: Callable[..., Any]
 ) -> None:
     """Redis keeps its values meanwhile, and one of them is changed where it cannot see it."""
+    wait_until_used(hafen)
     script(SET_OPTION, "name=cache_test&value=before")
     assert hafen.wordpress("[get_option('cache_test'), wp_cache_set('sign', 1, 'cache_test')]") == ["before", True]
     stack.host.check_output("docker pause %s", redis.name)
     assert script(SET_OPTION, "name=cache_test&value=meanwhile") is True
     stack.host.check_output("docker unpause %s", redis.name)
-    wait_for(lambda: bool(hafen.wordpress(HEALTH)["status"] == "good"), "the object cache is not used again")
+    wait_until_used(hafen)
     assert hafen.wordpress("get_option('cache_test')") == "meanwhile"
     assert hafen.wordpress("wp_cache_get('sign', 'cache_test')") is False
     hafen.wordpress("delete_option('cache_test')")
