@@ -261,7 +261,8 @@ def test_late_build_holds_up_nobody(cadvisor: Cadvisor, stack: Stack, runs: Runs
     Killed there, with the build going on in the background, and run again: the next run makes it good.
     """
     before = (stack.container("mariadb").identifier, cadvisor.container.identifier)
-    arguments = [*release_arguments(release, "/slow"), "-e mariadb_cpus=1.41"]
+    # Another address each time, so that no earlier run has built the image.
+    arguments = [*release_arguments(release, f"/slow/{time.time_ns()}"), "-e mariadb_cpus=1.41"]
     killed_run(runs, "Await | Wait for cadvisor", *arguments)
     assert stack.container("mariadb").identifier != before[0]
     assert stack.container("cadvisor").identifier == before[1]
@@ -320,7 +321,7 @@ def test_run_of_another_part_leaves_the_build_to_itself(stack: Stack, runs: Runs
     before = int(stack.host.check_output(tags))
     identifier = stack.container("cadvisor").identifier
     arguments = [
-        *release_arguments(release),
+        *release_arguments(release, f"/{time.time_ns()}"),
         "-e cadvisor_debian_sources=['deb http://nowhere.example.test/debian bullseye main']",
     ]
     result = runs.play("converge.yml", "--tags", "images", *arguments)
