@@ -255,12 +255,12 @@ def killed_run(runs: Runs, at: str, *arguments: str) -> None:
 
 @pytest.mark.destructive
 @pytest.mark.usefixtures("_as_declared")
-def test_late_build_holds_up_nobody(cadvisor: Cadvisor, stack: Stack, runs: Runs, release: str) -> None:
+def test_late_build_holds_up_nobody(stack: Stack, runs: Runs, release: str) -> None:
     """A release that is slow to fetch: when cAdvisor's role begins to wait the database is replaced already.
 
     Killed there, with the build going on in the background, and run again: the next run makes it good.
     """
-    before = (stack.container("mariadb").identifier, cadvisor.container.identifier)
+    before = (stack.container("mariadb").identifier, stack.container("cadvisor").identifier)
     # Another address each time, so that no earlier run has built the image.
     arguments = [*release_arguments(release, f"/slow/{time.time_ns()}"), "-e mariadb_cpus=1.41"]
     killed_run(runs, "Await | Wait for cadvisor", *arguments)
@@ -280,9 +280,9 @@ def test_late_build_holds_up_nobody(cadvisor: Cadvisor, stack: Stack, runs: Runs
 
 @pytest.mark.destructive
 @pytest.mark.usefixtures("_as_declared")
-def test_build_that_fails_is_told_at_the_end(cadvisor: Cadvisor, stack: Stack, runs: Runs) -> None:
+def test_build_that_fails_is_told_at_the_end(stack: Stack, runs: Runs) -> None:
     """A release with another sha256: refused; what else was to do is done, what ran goes on."""
-    before = (stack.container("mariadb").identifier, cadvisor.container.identifier)
+    before = (stack.container("mariadb").identifier, stack.container("cadvisor").identifier)
     result = runs.play("converge.yml", *release_arguments("0" * 64), "-e mariadb_cpus=1.42")
     assert result.returncode == 2, result.stdout
     assert "could not be built" in result.stdout
