@@ -86,8 +86,8 @@ def build_lines(message: str, count: int) -> str:
     if not found:
         return message
     try:
-        lines = "".join(ast.literal_eval("[" + output)).splitlines()
-    except (SyntaxError, ValueError, TypeError):
+        lines = [line for part in ast.literal_eval("[" + output) for line in str(part).splitlines()]
+    except (SyntaxError, ValueError):
         lines = output.splitlines()
     plain = [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in lines]
     return "\n".join([*[line for line in plain if line][-count:], reason])

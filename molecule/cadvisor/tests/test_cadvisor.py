@@ -255,13 +255,14 @@ def killed_run(runs: Runs, at: str, *arguments: str) -> None:
 
 @pytest.mark.destructive
 @pytest.mark.usefixtures("_as_declared")
-def test_late_build_holds_up_nobody(cadvisor: Cadvisor, stack: Stack, runs: Runs, release: str) -> None:
+def test_late_build_holds_up_nobody(stack: Stack, runs: Runs, release: str) -> None:
     """A release that is slow to fetch: when cAdvisor's role begins to wait the database is replaced already.
 
     Killed there, with the build going on in the background, and run again: the next run makes it good.
     """
-    before = (stack.container("mariadb").identifier, cadvisor.container.identifier)
-    arguments = [*release_arguments(release, "/slow"), "-e mariadb_cpus=1.41"]
+    before = (stack.container("mariadb").identifier, stack.container("cadvisor").identifier)
+    # Another address each time, so that no earlier run has built the image.
+    arguments = [*release_arguments(release, f"/slow/{time.time_ns()}"), "-e mariadb_cpus=1.41"]
     killed_run(runs, "Await | Wait for cadvisor", *arguments)
     assert stack.container("mariadb").identifier != before[0]
     assert stack.container("cadvisor").identifier == before[1]
@@ -279,9 +280,9 @@ def test_late_build_holds_up_nobody(cadvisor: Cadvisor, stack: Stack, runs: Runs
 
 @pytest.mark.destructive
 @pytest.mark.usefixtures("_as_declared")
-def test_build_that_fails_is_told_at_the_end(cadvisor: Cadvisor, stack: Stack, runs: Runs) -> None:
+def test_build_that_fails_is_told_at_the_end(stack: Stack, runs: Runs) -> None:
     """A release with another sha256: refused; what else was to do is done, what ran goes on."""
-    before = (stack.container("mariadb").identifier, cadvisor.container.identifier)
+    before = (stack.container("mariadb").identifier, stack.container("cadvisor").identifier)
     result = runs.play("converge.yml", *release_arguments("0" * 64), "-e mariadb_cpus=1.42")
     assert result.returncode == 2, result.stdout
     assert "could not be built" in result.stdout
@@ -320,7 +321,7 @@ def test_run_of_another_part_leaves_the_build_to_itself(stack: Stack, runs: Runs
     before = int(stack.host.check_output(tags))
     identifier = stack.container("cadvisor").identifier
     arguments = [
-        *release_arguments(release),
+        *release_arguments(release, f"/{time.time_ns()}"),
         "-e cadvisor_debian_sources=['deb http://nowhere.example.test/debian bullseye main']",
     ]
     result = runs.play("converge.yml", "--tags", "images", *arguments)
@@ -328,9 +329,7 @@ def test_run_of_another_part_leaves_the_build_to_itself(stack: Stack, runs: Runs
     assert "Await | Wait for cadvisor" in result.stdout
     assert int(stack.host.check_output(tags)) == before + 1
     assert stack.container("cadvisor").identifier == identifier
-    quick = runs.play(
-        "converge.yml", "--tags", "mariadb", *release_arguments(release, "/slow"), "-e stack_images_kept=7"
-    )
+    quick = runs.play("converge.yml", "--tags", "mariadb", *release_arguments(release, f"/slow/{time.time_ns()}"))
     assert quick.returncode == 0, quick.stdout + quick.stderr
     assert "Await | Wait for" not in quick.stdout
     assert stack.container("cadvisor").identifier == identifier
