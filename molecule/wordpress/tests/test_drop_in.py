@@ -121,14 +121,6 @@ def test_processes_see_each_others_changes(hafen: Site, script: Callable[..., An
     assert hafen.wordpress(read) is False
 
 
-def test_sites_do_not_share(hafen: Site, laden: Site) -> None:
-    wait_until_used(hafen)
-    assert hafen.wordpress("wp_cache_set('whose', 'hafen', 'cache_test')") is True
-    assert laden.wordpress("wp_cache_get('whose', 'cache_test')") is False
-    laden.wordpress("wp_cache_flush()")
-    assert hafen.wordpress("wp_cache_get('whose', 'cache_test')") == "hafen"
-
-
 def test_site_health_tells_that_the_cache_works(hafen: Site) -> None:
     wait_until_used(hafen)
     result = hafen.wordpress(HEALTH)
