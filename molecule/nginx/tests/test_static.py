@@ -69,7 +69,7 @@ ROUTES = {
     ("harbour.example.test", "/press/../../docs/index.html"): 400,
     (TOOLS, "/manual/"): 200,
     (TOOLS, "/manual/key.pem"): 403,
-    (TOOLS, "/manual/outside/static-docs.pem"): 403,
+    (TOOLS, "/manual/outside/static-docs.pem"): 404,
 }
 
 
@@ -108,7 +108,7 @@ def test_contents(web: Web, stack: Stack) -> None:
     assert "cache-control" not in lost.headers
     assert web.get("/press/").body == "press\n"
     assert web.get("/press/release.txt").headers["cache-control"] == "public, max-age=654"
-    assert web.get("/press/release.txt?v=1").headers["cache-control"] == "public, max-age=7654321, immutable"
+    assert web.get("/press/release.txt?ver=1").headers["cache-control"] == "public, max-age=7654321, immutable"
     assert "<?php" not in web.get("/script.php", domain=DOCS).body
     alias = web.get("/deep/er/?x", domain="www.docs.example.test")
     assert (alias.status, alias.headers["location"]) == (308, f"https://{DOCS}:8444/deep/er/?x")
