@@ -26,10 +26,10 @@ def title(site: Site) -> str:
     return page.partition("<title>")[2].partition("</title>")[0]
 
 
-def changes(run: Any) -> list[str]:
-    """Return the sites that a run has changed (or would)."""
+def changed_sites(run: Any) -> int:
+    """Count the sites that a run has changed (or would); their names are hidden, for secrets are at work."""
     assert {change["task"] for change in run.changes} <= {"Sites | Compare and repair"}
-    return [change["item"] for change in run.changes]
+    return len(run.changes)
 
 
 def test_each_site_has_the_drop_in_that_it_declares(hafen: Site, laden: Site, brache: Site) -> None:
@@ -91,9 +91,9 @@ def test_database_is_compared_though_the_cache_is_warm(hafen: Site, runs: Runs) 
     assert TITLE in title(hafen)
     hafen.sql("UPDATE hafen_options SET option_value = 'Gekapert' WHERE option_name = 'blogname'")
     assert TITLE in title(hafen), "control: visitors see what the cache holds"
-    assert changes(runs.converge("--check")) == ["hafen"]
+    assert changed_sites(runs.converge("--check")) == 1
     assert hafen.option("blogname") == "Gekapert"
-    assert changes(runs.converge()) == ["hafen"]
+    assert changed_sites(runs.converge()) == 1
     assert html.unescape(hafen.option("blogname")) == TITLE
     assert TITLE in title(hafen)
     assert runs.converge().changes == []
@@ -105,9 +105,9 @@ def test_stale_cache_is_found_and_flushed(hafen: Site, runs: Runs) -> None:
     spoil = "wp_cache_set('alloptions', ['blogname' => 'Altes Schild'] + wp_load_alloptions(), 'options')"
     assert hafen.wordpress(spoil) is True
     assert "Altes Schild" in title(hafen), "control"
-    assert changes(runs.converge("--check")) == ["hafen"]
+    assert changed_sites(runs.converge("--check")) == 1
     assert "Altes Schild" in title(hafen), "a check run has changed something"
-    assert changes(runs.converge()) == ["hafen"]
+    assert changed_sites(runs.converge()) == 1
     assert 'object cache: stale options: "blogname" -> "flushed"' in runs.output()
     assert TITLE in title(hafen)
     assert runs.converge().changes == []
@@ -121,7 +121,7 @@ def test_stale_user_is_found_and_flushed(hafen: Site, runs: Runs) -> None:
         " return wp_cache_set($u->ID, $u, 'users'); })()"
     )
     assert hafen.wordpress(spoil) is True
-    assert changes(runs.converge()) == ["hafen"]
+    assert changed_sites(runs.converge()) == 1
     assert 'object cache: stale users: "lotse" -> "flushed"' in runs.output()
     assert not hafen.logs_in("lotse", "known to a stranger")
     assert runs.converge().changes == []
@@ -150,7 +150,7 @@ def test_plugin_s_cache_is_flushed_after_a_change(brache: Site, runs: Runs) -> N
     assert brache.wordpress(key % "set(WP_REDIS_PREFIX . 'old', 'x')") is True
     assert brache.wordpress(key % "get(WP_REDIS_PREFIX . 'old')") == "x"
     brache.sql("UPDATE hafen_options SET option_value = '9' WHERE option_name = 'posts_per_page'")
-    assert changes(runs.converge()) == ["brache"]
+    assert changed_sites(runs.converge()) == 1
     assert brache.wordpress(key % "get(WP_REDIS_PREFIX . 'old')") is False
 
 
