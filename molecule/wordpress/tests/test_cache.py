@@ -88,7 +88,7 @@ def test_a_plugin_s_settings_fit_the_server(brache: Site) -> None:
 
 @pytest.mark.destructive
 def test_database_is_compared_though_the_cache_is_warm(hafen: Site, brache: Site, runs: Runs, stack: Stack) -> None:
-    """Ours holds the old value; a plugin's is emptied after a change, and its drop-in not touched, nor loaded by a run."""
+    """Ours holds the old value. A plugin's is emptied after a change; a run neither touches nor loads its drop-in."""
     foreign = "<?php\n// Plugin Name: Fremder Cache\nif (PHP_SAPI === 'cli') { throw new Exception('loaded'); }\n"
     key = (
         "(function () { $r = new Redis(); $r->connect(WP_REDIS_HOST, WP_REDIS_PORT); $r->auth(WP_REDIS_PASSWORD);"
