@@ -32,7 +32,7 @@ def wordpress_problems(results: Iterable[Mapping[str, Any]]) -> list[str]:
         items do); the lines hold only the reconciler's own words.
     """
     return [
-        f"{result['item']['key']}: {str(result.get('stderr') or result.get('msg', 'no answer')).strip()}"
+        f"{result['item']['key']}: {str(result.get('stderr') or result.get('msg') or _silence(result)).strip()}"
         for result in results
         if result.get("rc", 1) != 0
     ]
@@ -63,6 +63,11 @@ def wordpress_last(results: Iterable[Mapping[str, Any]], again: Iterable[Mapping
     """Replace the results of those sites that were asked a second time."""
     second = {result["item"]["key"]: result for result in again}
     return [second.get(result["item"]["key"], result) for result in results]
+
+
+def _silence(result: Mapping[str, Any]) -> str:
+    """Say what is known of a reconciler that has said nothing: it was killed, or never began."""
+    return f"no answer, exit status {result.get('rc', 'unknown')}"
 
 
 def _report(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -412,6 +412,7 @@ def test_upstream_is_found_again_at_another_address(web: Web, stack: Stack, ngin
     responder = stack.container("responder-one")
     network = f"{stack.name}-web-one"
     place = f'{{{{(index .NetworkSettings.Networks "{network}").IPAddress}}}}'
+    nginx.forget()
     server = nginx.identifier, nginx.state["StartedAt"]
     first = stack.host.check_output("docker inspect --format %s %s", place, responder.name)
     assert web.get("/").status == 200
