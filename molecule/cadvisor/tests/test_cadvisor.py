@@ -191,6 +191,7 @@ def test_health_check_says_what_runs(cadvisor: Cadvisor) -> None:
 @pytest.mark.destructive
 def test_health_check_is_red_while_the_engine_does_not_answer(cadvisor: Cadvisor, stack: Stack) -> None:
     """The engine itself runs the health checks, so this one is run by hand, in the container's namespaces."""
+    cadvisor.container.forget()
     check = (
         f"nsenter --target {cadvisor.container.main_pid} --mount --net --pid "
         f"setpriv --reuid=616 --regid=616 --clear-groups cadvisor-health 8080 {PREFIX}"
