@@ -5,25 +5,17 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.util
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
+# The files of this folder import each other: Ansible puts the project on nobody's path.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-def _sibling(name: str) -> Any:
-    """Import another file of this folder: Ansible does not put filter plugins on Python's path."""
-    spec = importlib.util.spec_from_file_location(f"pressdock_{name}", Path(__file__).with_name(f"{name}.py"))
-    if spec is None or spec.loader is None:
-        raise ImportError(name)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-derive_secret = _sibling("secrets").derive_secret
+from filter_plugins.secrets import derive_secret
 
 # The digits of crypt(3), in the order of their values.
 _DIGITS = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

@@ -3,24 +3,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+# The files of this folder import each other: Ansible puts the project on nobody's path.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-def _sibling(name: str) -> Any:
-    """Import another file of this folder: Ansible does not put filter plugins on Python's path."""
-    spec = importlib.util.spec_from_file_location(f"pressdock_{name}", Path(__file__).with_name(f"{name}.py"))
-    if spec is None or spec.loader is None:
-        raise ImportError(name)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-bytes_from_size = _sibling("formats").bytes_from_size
+from filter_plugins.formats import bytes_from_size
 
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 # First parts of a path that WordPress, or a site's own addresses, need.

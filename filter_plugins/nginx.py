@@ -4,26 +4,18 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
+# The files of this folder import each other: Ansible puts the project on nobody's path.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-def _sibling(name: str) -> Any:
-    """Import another file of this folder: Ansible does not put filter plugins on Python's path."""
-    spec = importlib.util.spec_from_file_location(f"pressdock_{name}", Path(__file__).with_name(f"{name}.py"))
-    if spec is None or spec.loader is None:
-        raise ImportError(name)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-packages = _sibling("packages")
+from filter_plugins import packages
 
 NAME = re.compile(r"[a-z][a-z0-9]{0,15}")
 PATH = re.compile(r"/([A-Za-z0-9][A-Za-z0-9._~-]*/)*")

@@ -9,11 +9,11 @@ Every rule is a pure function that takes values and returns problems, one line e
 from __future__ import annotations
 
 import difflib
-import importlib.util
 import ipaddress
 import json
 import posixpath
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,29 +21,15 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
+# The files of this folder import each other: Ansible puts the project on nobody's path.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-def _sibling(name: str) -> Any:
-    """Import another file of this folder: Ansible does not put filter plugins on Python's path."""
-    spec = importlib.util.spec_from_file_location(f"pressdock_{name}", Path(__file__).with_name(f"{name}.py"))
-    if spec is None or spec.loader is None:
-        raise ImportError(name)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-bytes_from_size = _sibling("formats").bytes_from_size
-parse_key = _sibling("secrets").parse_key
-tls_pair_problems = _sibling("tls").tls_pair_problems
-site_package_problems = _sibling("packages").site_package_problems
-site_package_file_problems = _sibling("packages").site_package_file_problems
-_nginx = _sibling("nginx")
-static_file_problems = _nginx.static_file_problems
-own_certificates = _nginx.own_certificates
-smtp_problems = _sibling("smtp").smtp_problems
-multisite_problems = _sibling("multisite").multisite_problems
-between_problems = _sibling("multisite").between_problems
-wildcard = _sibling("multisite").wildcard
+from filter_plugins.formats import bytes_from_size
+from filter_plugins.multisite import between_problems, multisite_problems
+from filter_plugins.nginx import route_problems
+from filter_plugins.packages import site_package_problems
+from filter_plugins.secrets import parse_key
+from filter_plugins.smtp import smtp_problems
 
 DISTRIBUTIONS = {"Debian": ("12", "13"), "Ubuntu": ("24.04",)}
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -1008,7 +994,7 @@ def declared_problems(declared: Declared) -> list[str]:
     problems += ftp_problems(values) + source_problems(values) + cache_problems(values)
     problems += redis_problems(values) if coerced(values.get("stack_redis"), "bool") is not False else []
     problems += adminer_problems(values) + rate_problems(values)
-    problems += _nginx.route_problems(values, domain_problem, wired="nginx_services" in declared.wired)
+    problems += route_problems(values, domain_problem, wired="nginx_services" in declared.wired)
     problems += cadvisor_problems(values)
     problems += mail_problems(values) + opcode_problems(values)
     return problems + buffer_problems(values) + worker_problems(values)

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +13,10 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
+# The files of this folder import each other: Ansible puts the project on nobody's path.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-def _sibling(name: str) -> Any:
-    """Import another file of this folder: Ansible does not put filter plugins on Python's path."""
-    spec = importlib.util.spec_from_file_location(f"pressdock_{name}", Path(__file__).with_name(f"{name}.py"))
-    if spec is None or spec.loader is None:
-        raise ImportError(name)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-redis_acl_hash = _sibling("secrets").redis_acl_hash
+from filter_plugins.secrets import redis_acl_hash
 
 DEFAULT_USER = "user default off resetpass resetkeys resetchannels -@all"
 """What whoever does not log in may do."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 import urllib.parse
@@ -12,6 +11,7 @@ from typing import Any
 
 from filter_plugins.secrets import derive_secret
 from tests.support.stack import Container, Stack
+from tests.support.wordpress import ask_database, evaluate
 
 PORT = 8446
 ADDRESS = "198.51.100.1"
@@ -55,10 +55,7 @@ class Site:
 
     def sql(self, statement: str) -> str:
         """Ask the database server."""
-        arguments = ("mariadb", "--batch", "--raw", "--skip-column-names", f"netz_{self.name}", "--execute", statement)
-        result = self.stack.container("mariadb").run(*arguments)
-        assert result.rc == 0, result.stderr
-        return str(result.stdout).strip("\n")
+        return ask_database(self.stack, f"netz_{self.name}", statement)
 
     def scheduled_post_appears(self, host: str = "", path: str = "/") -> bool:
         """Plan a post for later, bring its time near, and say whether it is published: by WordPress's own event."""
@@ -79,15 +76,7 @@ class Site:
 
     def wordpress(self, expression: str, host: str = "", path: str = "/") -> Any:
         """Let WordPress evaluate a PHP expression, as in a request of one of the site's addresses."""
-        result = self.container.run(
-            "php",
-            "-r",
-            f"$_SERVER['HTTP_HOST'] = '{host or self.domain}:{PORT}'; $_SERVER['HTTPS'] = 'on';"
-            f"$_SERVER['REQUEST_URI'] = '{path}';"
-            f"require '/usr/share/wordpress/wp-load.php'; echo json_encode({expression});",
-        )
-        assert result.rc == 0, result.stdout + result.stderr
-        return json.loads(result.stdout)
+        return evaluate(self.container, expression, f"{host or self.domain}:{PORT}", path)
 
 
 @dataclass

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import testinfra
 
-from tests.support.runs import Runs
+from tests.support.runs import Run, Runs
 from tests.support.sites import PROJECT, Site, declared_sites, declared_variables
 from tests.support.stack import Container, Stack
 
@@ -97,6 +97,18 @@ def runs(stack: Stack) -> Runs:
     if "MOLECULE_EPHEMERAL_DIRECTORY" not in os.environ:
         pytest.skip("needs molecule: what its runs reported")
     return Runs(stack.host)
+
+
+@pytest.fixture(scope="session")
+def sequence(runs: Runs) -> list[Run]:
+    """Return the scenario's runs of converge.yml, when they are those of `molecule test`.
+
+    Check on a bare machine, converge, idempotence, [drift], check, converge, check; then those of tests.
+    """
+    found = [run for run in runs.all() if run.playbook == "converge.yml"]
+    if [run.check for run in found[:6]] != [True, False, False, True, False, True]:
+        pytest.skip("only after a full `molecule test`: the runs are not those of its sequence")
+    return found
 
 
 @pytest.fixture(scope="session")

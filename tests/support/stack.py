@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -172,6 +173,16 @@ class Container:
         if result.rc == 126 and "waiting for init preliminary setup" in result.stdout + result.stderr:
             result = self.host.run(f"docker exec {words}", self.name, *arguments)
         return result
+
+    def wait_for_health(self, wanted: str, timeout: float = 90) -> None:
+        """Wait until the engine reports this health; fails with what the last check said."""
+        end = time.monotonic() + timeout
+        while True:
+            self.forget()
+            if self.health == wanted:
+                return
+            assert time.monotonic() < end, json.dumps(self.state["Health"]["Log"][-1:])
+            time.sleep(0.5)
 
     def logs(self, lines: str = "all") -> str:
         """Return what the container has printed, both streams."""

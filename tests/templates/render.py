@@ -23,6 +23,8 @@ from ansible.vars.manager import VariableManager
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = ROOT / "roles"
 HERE = Path(__file__).resolve().parent
+MACROS = ROLES / "container" / "templates"
+"""What other roles' templates import; nothing is rendered from these files alone."""
 VARIABLE_SETS = ("defaults", "second")
 KEY = "8f0b7a5d3c1e92846af7d0b35e1c48297be6035fad92c81470e3b65a9d2c1f84"
 
@@ -89,7 +91,7 @@ def variables(role: str, variable_set: str) -> dict[str, Any]:
 
 def templates() -> list[Path]:
     """Find every template; a file of macros renders to nothing by itself."""
-    return sorted(path for path in ROLES.glob("*/templates/**/*.j2") if path.name != "debian.j2")
+    return sorted(path for path in ROLES.glob("*/templates/**/*.j2") if path.parent != MACROS)
 
 
 @functools.cache

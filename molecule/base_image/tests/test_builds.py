@@ -19,15 +19,6 @@ BUILD = ("Build | Start the builds", "base_image")
 PREDICTION = ("Prepare | Predict the builds", "base_image")
 
 
-@pytest.fixture(scope="module")
-def sequence(runs: Runs) -> list[Run]:
-    """Return the scenario's runs of converge.yml, when they are those of `molecule test`."""
-    found = [run for run in runs.all() if run.playbook == "converge.yml"]
-    if [run.check for run in found[:6]] != [True, False, False, True, False, True]:
-        pytest.skip("only after a full `molecule test`")
-    return found
-
-
 def test_runs_of_the_sequence(sequence: list[Run]) -> None:
     """Predicted on a bare machine, built, left alone; with the tag moved: predicted, built, nothing more to say."""
     built = [sorted({BUILD, PREDICTION} & run.changed_items) for run in sequence[:6]]

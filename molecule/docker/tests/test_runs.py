@@ -26,15 +26,6 @@ def tasks(run: Run) -> set[str]:
     return {task for task, _ in run.changed_items}
 
 
-@pytest.fixture(scope="module")
-def sequence(runs: Runs) -> list[Run]:
-    """Return the scenario's runs of converge.yml, when they are those of `molecule test`."""
-    found = [run for run in runs.all() if run.playbook == "converge.yml"]
-    if [run.check for run in found[:6]] != [True, False, False, True, False, True]:
-        pytest.skip("only after a full `molecule test`")
-    return found
-
-
 def test_first_runs(sequence: list[Run]) -> None:
     """On the bare machine: predicted (but for the start, of a service that is not there yet), done, left alone."""
     predicted, done, again = (tasks(run) for run in sequence[:3])

@@ -16,23 +16,12 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.sites import VariablesLoader
 from tests.support.stack import Container, Stack
 
 DECLARED = Path(__file__).parents[1] / "group_vars" / "all.yml"
 AUTHORITY = "/srv/harbour/authority/ca.crt"
 PORT = 2100
-
-
-class Loader(yaml.SafeLoader):
-    """Reads Ansible's !unsafe as the string it is."""
-
-
-def plain(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
-    """Read a scalar as text."""
-    return str(loader.construct_scalar(node))
-
-
-Loader.add_constructor("!unsafe", plain)
 
 
 class Client(ftplib.FTP_TLS):
@@ -74,7 +63,7 @@ Connect = Callable[..., Client]
 @pytest.fixture(scope="session")
 def passwords() -> dict[str, str]:
     """Return the declared logins, name to password."""
-    declared = yaml.load(DECLARED.read_text(), Loader)["ftp_logins"]  # noqa: S506 -- a safe loader
+    declared = yaml.load(DECLARED.read_text(), VariablesLoader)["ftp_logins"]  # noqa: S506 -- a subclass of SafeLoader
     return {name: entry["password"] for name, entry in declared.items()}
 
 

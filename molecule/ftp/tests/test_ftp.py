@@ -470,28 +470,17 @@ def test_only_its_address_answers(stack: Stack, address: str) -> None:
     assert stack.host.run("python3 -c %s", probe % "127.0.0.1").rc != 0
 
 
-def health(server: Container, wanted: str, timeout: float = 90) -> None:
-    """Wait until the engine reports this health."""
-    end = time.monotonic() + timeout
-    while True:
-        server.forget()
-        if server.health == wanted:
-            return
-        assert time.monotonic() < end, json.dumps(server.state["Health"]["Log"][-1:])
-        time.sleep(0.5)
-
-
 @pytest.mark.destructive
 def test_health_is_red_when_nobody_can_log_in(server: Container, stack: Stack) -> None:
     """The logins' file is gone; the server itself runs and greets."""
     path = "/srv/harbour/quayside/secrets/ftp/users"
-    health(server, "healthy")
+    server.wait_for_health("healthy")
     stack.host.check_output("mv %s %s.away", path, path)
     try:
-        health(server, "unhealthy")
+        server.wait_for_health("unhealthy")
     finally:
         stack.host.check_output("mv %s.away %s", path, path)
-    health(server, "healthy")
+    server.wait_for_health("healthy")
 
 
 @pytest.mark.destructive

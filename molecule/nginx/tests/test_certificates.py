@@ -46,15 +46,6 @@ def now(stack: Stack) -> dict[str, str]:
     return {path: digest for digest, path in (line.split() for line in lines)}
 
 
-@pytest.fixture(scope="module")
-def sequence(runs: Runs) -> list[Run]:
-    """Return the scenario's runs of converge.yml: check, converge, idempotence, check, repair, check."""
-    sequence = [run for run in runs.all() if run.playbook == "converge.yml"]
-    if [run.check for run in sequence[:6]] != [True, False, False, True, False, True]:
-        pytest.skip("only after a full `molecule test`: the runs are not those of its sequence")
-    return sequence
-
-
 @pytest.mark.parametrize("site", SITES)
 def test_server_shows_what_lies_there(stack: Stack, site: str) -> None:
     shown = certificate(stack, site, "-fingerprint", "-sha256")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -214,24 +212,13 @@ def test_full_cache_makes_room(ask: Ask, server: Container) -> None:
     assert server.state["OOMKilled"] is False
 
 
-def wait_for_health(server: Container, wanted: str, timeout: float = 90) -> None:
-    """Wait until the engine reports this health."""
-    end = time.monotonic() + timeout
-    while True:
-        server.forget()
-        if server.health == wanted:
-            return
-        assert time.monotonic() < end, json.dumps(server.state["Health"]["Log"][-1:])
-        time.sleep(0.5)
-
-
 @pytest.mark.destructive
 def test_nothing_is_kept(ask: Ask, server: Container) -> None:
     """A new start is an empty cache; nothing was written to a disk."""
     assert not [m for m in server.inspect["Mounts"] if m["Type"] == "volume"]
     assert ask("quay", "SET quay:lost x", "MGET quay:lost") == ["OK", ["x"]]
     server.host.check_output("docker restart %s", server.name)
-    wait_for_health(server, "healthy")
+    server.wait_for_health("healthy")
     assert ask("quay", "MGET quay:lost") == [[None]]
 
 
@@ -244,7 +231,7 @@ def test_persistence_keeps_it(ask: Ask, server: Container, runs: Runs) -> None:
         assert ask("quay", "SET quay:kept x") == ["OK"]
         # Its own shutdown writes everything; a crash may lose the last second.
         server.host.check_output("docker restart %s", server.name)
-        wait_for_health(server, "healthy")
+        server.wait_for_health("healthy")
         assert ask("quay", "MGET quay:kept") == [["x"]]
         assert runs.converge('--extra-vars={"redis_persistence": true}').changes == []
         server.host.check_output("docker rm --force %s", server.name)
@@ -261,19 +248,19 @@ def test_persistence_keeps_it(ask: Ask, server: Container, runs: Runs) -> None:
 @pytest.mark.destructive
 def test_health_is_red_when_nobody_can_log_in(ask: Ask, server: Container, stack: Stack) -> None:
     """The server itself runs, and answers."""
-    wait_for_health(server, "healthy")
+    server.wait_for_health("healthy")
     declared = stack.host.file(FILE).content_string
     stack.host.check_output("sed -i 's/^user health-check on/user health-check off/' %s", FILE)
     try:
         assert ask("drift-check", "ACL LOAD") == ["OK"]
-        wait_for_health(server, "unhealthy")
+        server.wait_for_health("unhealthy")
         assert "WRONGPASS" in server.state["Health"]["Log"][-1]["Output"]
     finally:
         stack.host.check_output("sed -i 's/^user health-check off/user health-check on/' %s", FILE)
         assert stack.host.file(FILE).content_string == declared
         stack.host.check_output("chown 611:611 %s && chmod 0400 %s", FILE, FILE)
         assert ask("drift-check", "ACL LOAD") == ["OK"]
-    wait_for_health(server, "healthy")
+    server.wait_for_health("healthy")
 
 
 def test_health_check_passes_no_secret_on(server: Container, passwords: dict[str, str]) -> None:

@@ -6,18 +6,7 @@ converge, check.
 
 from __future__ import annotations
 
-import pytest
-
 from tests.support.runs import Run, Runs
-
-
-@pytest.fixture(scope="module")
-def sequence(runs: Runs) -> list[Run]:
-    """Return the scenario's runs of converge.yml."""
-    sequence = [run for run in runs.all() if run.playbook == "converge.yml"]
-    if [run.check for run in sequence[:6]] != [True, False, False, True, False, True]:
-        pytest.skip("only after a full `molecule test`: the runs are not those of its sequence")
-    return sequence
 
 
 def test_check_on_a_bare_machine_predicts_changes(sequence: list[Run]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import urllib.parse
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.stack import Container, Stack
-
-CORE = "/usr/share/wordpress"
+from tests.support.wordpress import CORE, ask_database, evaluate
 
 
 @dataclass(frozen=True)
@@ -40,21 +38,11 @@ class Site:
 
     def wordpress(self, expression: str) -> Any:
         """Let WordPress evaluate a PHP expression, as in a request of this site; returns what JSON can say of it."""
-        result = self.container.run(
-            "php",
-            "-r",
-            f"$_SERVER['HTTP_HOST'] = '{self.domain}:8445'; $_SERVER['HTTPS'] = 'on';"
-            f"require '{CORE}/wp-load.php'; echo json_encode({expression});",
-        )
-        assert result.rc == 0, result.stdout + result.stderr
-        return json.loads(result.stdout)
+        return evaluate(self.container, expression, f"{self.domain}:8445")
 
     def sql(self, statement: str) -> str:
         """Ask the database server."""
-        arguments = ("mariadb", "--batch", "--raw", "--skip-column-names", f"site_{self.name}", "--execute", statement)
-        result = self.stack.container("mariadb").run(*arguments)
-        assert result.rc == 0, result.stderr
-        return str(result.stdout).strip("\n")
+        return ask_database(self.stack, f"site_{self.name}", statement)
 
     def option(self, name: str) -> str:
         """Read an option as it is stored."""

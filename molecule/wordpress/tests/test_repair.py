@@ -56,15 +56,6 @@ DRIFT = {
 
 
 @pytest.fixture(scope="module")
-def sequence(runs: Runs) -> list[Run]:
-    """Return the scenario's runs of converge.yml: check, converge, idempotence, check, repair, check."""
-    sequence = [run for run in runs.all() if run.playbook == "converge.yml"]
-    if [run.check for run in sequence[:6]] != [True, False, False, True, False, True]:
-        pytest.skip("only after a full `molecule test`: the runs are not those of its sequence")
-    return sequence
-
-
-@pytest.fixture(scope="module")
 def reports(runs: Runs, sequence: list[Run]) -> list[dict[str, list[str]]]:
     """Return what each run said about each site, of the runs that had something to say about it."""
     assert sequence

@@ -3,26 +3,19 @@
 
 from __future__ import annotations
 
-import importlib.util
+import sys
 import tarfile
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleError, AnsibleFilterError
+from ansible.errors import AnsibleFilterError
 from ansible.plugins.action import ActionBase
 
-PROJECT = Path(__file__).resolve().parents[3]
+# Ansible puts the project on nobody's path.
+sys.path.append(str(Path(__file__).resolve().parents[3]))
 
-
-def _nginx() -> Any:
-    """Import the web server's functions: Ansible does not put filter plugins on Python's path."""
-    spec = importlib.util.spec_from_file_location("pressdock_nginx", PROJECT / "filter_plugins" / "nginx.py")
-    if spec is None or spec.loader is None:
-        raise AnsibleError("static_sites: filter_plugins/nginx.py is missing")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from filter_plugins import nginx
 
 
 class ActionModule(ActionBase):
@@ -38,7 +31,6 @@ class ActionModule(ActionBase):
         """Compare, bring what is missing, and return what `host_files` says."""
         super().run(tmp, task_vars)
         wanted = self._task.args
-        nginx = _nginx()
         names = sorted(wanted["sources"])
         try:
             files = {name: nginx.static_files(str(wanted["sources"][name])) for name in names}

@@ -8,7 +8,6 @@ the rules of filter_plugins/preflight.py.
 
 from __future__ import annotations
 
-import importlib.util
 import stat
 import sys
 from collections.abc import Mapping
@@ -20,23 +19,18 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.template import Templar, trust_as_template
 
+# Ansible puts the project on nobody's path.
+sys.path.append(str(Path(__file__).resolve().parents[3]))
+
+from filter_plugins import preflight as rules
+from filter_plugins.multisite import wildcard
+from filter_plugins.nginx import own_certificates, static_file_problems
+from filter_plugins.packages import site_package_file_problems
+from filter_plugins.tls import tls_pair_problems
+
 PROJECT = Path(__file__).resolve().parents[3]
 _PAIR = ("certificate", "key")
 _READ_FILE = trust_as_template("{{ lookup('ansible.builtin.file', __preflight_path) }}")
-
-
-def _rules() -> Any:
-    """Import the rules: Ansible does not put filter plugins on Python's path."""
-    name = "pressdock_preflight_rules"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, PROJECT / "filter_plugins" / "preflight.py")
-        if spec is None or spec.loader is None:
-            raise AnsibleError("preflight: its rules are missing from filter_plugins/preflight.py")
-        module = importlib.util.module_from_spec(spec)
-        # Dataclasses look their module up by name.
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
 
 
 class ActionModule(ActionBase):
@@ -47,17 +41,16 @@ class ActionModule(ActionBase):
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Collect, check, and fail with one message that names every problem."""
         super().run(tmp, task_vars)
-        rules = _rules()
         variables = task_vars or {}
-        declared, unresolved = self._declared(rules, PROJECT / "roles", variables)
+        declared, unresolved = self._declared(PROJECT / "roles", variables)
         problems = rules.declared_problems(declared)
-        problems += self._key_problems(rules, declared.values)
+        problems += self._key_problems(declared.values)
         if not any(problem.startswith("wordpress_sites") for problem in problems):
-            problems += self._certificate_problems(rules, declared.values, variables)
-            problems += rules.static_file_problems(declared.values)
+            problems += self._certificate_problems(declared.values, variables)
+            problems += static_file_problems(declared.values)
             problems += self._authority_problems(declared.values, variables)
             for name, site in (declared.values.get("wordpress_sites") or {}).items():
-                problems += rules.site_package_file_problems(f"wordpress_sites.{name}", site)
+                problems += site_package_file_problems(f"wordpress_sites.{name}", site)
         # What is wired from a wrong variable cannot be right either; that variable's own line is enough.
         quiet = declared.wired if problems or set(unresolved) - set(declared.wired) else ()
         problems += [problem for name, problem in unresolved.items() if name not in quiet]
@@ -84,7 +77,7 @@ class ActionModule(ActionBase):
             return {"failed": True, "msg": "\n".join([heading, *(f"- {problem}" for problem in problems)])}
         return {"changed": False, "ansible_facts": look.get("ansible_facts", {})}
 
-    def _declared(self, rules: Any, roles: Path, variables: Mapping[str, Any]) -> tuple[Any, dict[str, str]]:
+    def _declared(self, roles: Path, variables: Mapping[str, Any]) -> tuple[Any, dict[str, str]]:
         """Resolve every documented variable for this host; return them and a line for each that has no value."""
         specs: dict[str, Any] = {}
         site_spec: dict[str, Any] = {}
@@ -165,7 +158,7 @@ class ActionModule(ActionBase):
             ]
         return found
 
-    def _key_problems(self, rules: Any, values: Mapping[str, Any]) -> list[str]:
+    def _key_problems(self, values: Mapping[str, Any]) -> list[str]:
         """Check the installation key, and its file where it was read from one."""
         if "stack_installation_key" not in values:
             return []
@@ -179,7 +172,7 @@ class ActionModule(ActionBase):
         found: list[str] = rules.key_problems(values["stack_installation_key"], str(path), text, mode)
         return found
 
-    def _certificate_problems(self, rules: Any, values: Mapping[str, Any], variables: Mapping[str, Any]) -> list[str]:
+    def _certificate_problems(self, values: Mapping[str, Any], variables: Mapping[str, Any]) -> list[str]:
         """Check the certificates and keys that sites and others bring, looked up where the web server will."""
         templar = self._templar_for({**variables, "__preflight_path": ""}, PROJECT / "roles" / "nginx")
         problems: list[str] = []
@@ -187,11 +180,11 @@ class ActionModule(ActionBase):
             (
                 f"wordpress_sites.{name}.tls",
                 site.get("tls") or {},
-                [site["domain"], *(site.get("aliases") or []), *rules.wildcard(site)],
+                [site["domain"], *(site.get("aliases") or []), *wildcard(site)],
             )
             for name, site in (values.get("wordpress_sites") or {}).items()
         ]
-        for place, given, domains in [*pairs, *rules.own_certificates(values)]:
+        for place, given, domains in [*pairs, *own_certificates(values)]:
             texts = {}
             for kind, path in given.items():
                 templar.available_variables["__preflight_path"] = path
@@ -200,7 +193,7 @@ class ActionModule(ActionBase):
                 except AnsibleError:
                     problems.append(f"{place}.{kind}: {path}: cannot be read on this machine")
             if len(texts) == len(_PAIR):
-                found = rules.tls_pair_problems(texts["certificate"], texts["key"], domains)
+                found = tls_pair_problems(texts["certificate"], texts["key"], domains)
                 problems += [f"{place}: {problem}" for problem in found]
         return problems
 

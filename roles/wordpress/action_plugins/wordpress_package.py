@@ -3,25 +3,17 @@
 
 from __future__ import annotations
 
-import importlib.util
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
-PROJECT = Path(__file__).resolve().parents[3]
+# Ansible puts the project on nobody's path.
+sys.path.append(str(Path(__file__).resolve().parents[3]))
 
-
-def _packages() -> Any:
-    """Import the package functions: Ansible does not put filter plugins on Python's path."""
-    spec = importlib.util.spec_from_file_location("pressdock_packages", PROJECT / "filter_plugins" / "packages.py")
-    if spec is None or spec.loader is None:
-        raise AnsibleError("wordpress_package: filter_plugins/packages.py is missing")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from filter_plugins.packages import package_archive
 
 
 class ActionModule(ActionBase):
@@ -34,7 +26,7 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         wanted = self._task.args
         with tempfile.NamedTemporaryFile(prefix="pressdock-", suffix=".zip") as local:
-            local.write(_packages().package_archive(wanted["site"], wanted["digest"]))
+            local.write(package_archive(wanted["site"], wanted["digest"]))
             local.flush()
             remote = self._connection._shell.join_path(self._make_tmp_path(), "package.zip")
             self._transfer_file(local.name, remote)

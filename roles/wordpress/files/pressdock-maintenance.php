@@ -15,6 +15,9 @@ if (!PRESSDOCK_MAINTENANCE) {
 /** Seconds after which a visitor, or a search engine, may ask again. */
 const MAINTENANCE_RETRY_AFTER = 600;
 
+/** The notice, with places for what only WordPress knows. */
+const MAINTENANCE_PAGE = '/usr/local/lib/wordpress/maintenance.html';
+
 /** Says whether this user works on the site. */
 function works_on_site(): bool
 {
@@ -29,35 +32,12 @@ function show_maintenance(): never
     header('Retry-After: ' . MAINTENANCE_RETRY_AFTER);
     header('Cache-Control: no-store');
     header('Content-Type: text/html; charset=utf-8');
-    $title = esc_html(get_bloginfo('name'));
-    $language = esc_attr(get_bloginfo('language'));
-    // WordPress's own words, so that they are translated.
-    $words = esc_html(__('Briefly unavailable for scheduled maintenance. Check back in a minute.'));
-    echo <<<HTML
-        <!doctype html>
-        <html lang="$language">
-        <head>
-        <meta charset="utf-8">
-        <meta name="viewport" content="width=device-width, initial-scale=1">
-        <meta name="robots" content="noindex">
-        <title>$title</title>
-        <style>
-        body { margin: 0; min-height: 100vh; display: grid; place-items: center; background: #f6f6f4; color: #222;
-          font: 1.1rem/1.6 system-ui, sans-serif; }
-        main { max-width: 32rem; padding: 2rem; }
-        h1 { font-size: 1.8rem; line-height: 1.2; }
-        @media (prefers-color-scheme: dark) { body { background: #1c1c1b; color: #e6e6e3; } }
-        </style>
-        </head>
-        <body>
-        <main>
-        <h1>$title</h1>
-        <p>$words</p>
-        </main>
-        </body>
-        </html>
-
-        HTML;
+    echo strtr((string) file_get_contents(MAINTENANCE_PAGE), [
+        '{language}' => esc_attr(get_bloginfo('language')),
+        '{title}' => esc_html(get_bloginfo('name')),
+        // WordPress's own words, so that they are translated.
+        '{words}' => esc_html(__('Briefly unavailable for scheduled maintenance. Check back in a minute.')),
+    ]);
     exit;
 }
 
