@@ -354,7 +354,7 @@ class WP_Object_Cache
     /** Seconds after which every value goes, so that names of past generations do not stay. */
     private const LIFETIME = 604800;
     /** Bytes of the largest value that is passed to Redis: what takes long to transfer is quicker to compute. */
-    private const LARGEST = 8388608;
+    private const LARGEST = 4194304;
     /** What igbinary's format begins with. Whole numbers are stored as text, everything else in that format. */
     private const IGBINARY = "\0\0\0\2";
 
