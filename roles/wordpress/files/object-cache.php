@@ -353,8 +353,11 @@ class WP_Object_Cache
 {
     /** Seconds after which every value goes, so that names of past generations do not stay. */
     private const LIFETIME = 604800;
-    /** Bytes of the largest value that is passed to Redis: what takes long to transfer is quicker to compute. */
-    private const LARGEST = 4194304;
+    /**
+     * Bytes of the largest value that is passed to Redis: what takes long to transfer is quicker to compute, and the server closes
+     * connections whose buffers get too large for a small cache.
+     */
+    private const LARGEST = 1048576;
     /** What igbinary's format begins with. Whole numbers are stored as text, everything else in that format. */
     private const IGBINARY = "\0\0\0\2";
 
