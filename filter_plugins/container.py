@@ -11,10 +11,17 @@ import ast
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+
+# Ansible puts the project on nobody's path.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from module_utils import engine_api
 
 DIGEST_LENGTH = 16
 """Hexadecimal digits of a content digest that make an image's tag: 64 bits tell a stack's images apart."""
@@ -54,17 +61,20 @@ def missing_images(images: Mapping[str, Mapping[str, Any]], listing: Iterable[Ma
     return [name for name, image in images.items() if present.get(image["reference"]) != image["digest"]]
 
 
-def build_waves(missing: Iterable[str], images: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+def build_waves(
+    missing: Iterable[str], images: Mapping[str, Mapping[str, Any]], contexts: Mapping[str, Mapping[str, str]]
+) -> list[list[str]]:
     """Order builds: each wave only starts from images of earlier waves and is built in parallel.
 
     An image depends on another one whose reference stands in its Dockerfile (FROM, COPY --from).
 
-    :param images: service name to ``{reference, context}``.
+    :param images: service name to ``{reference}``.
+    :param contexts: service name to the files of its build context.
     :raises AnsibleFilterError: when images start from each other in a circle.
     """
     waiting = set(missing)
     after = {
-        name: {other for other in waiting if images[other]["reference"] in images[name]["context"]["Dockerfile"]}
+        name: {other for other in waiting if images[other]["reference"] in contexts[name]["Dockerfile"]}
         for name in waiting
     }
     waves: list[list[str]] = []
@@ -93,9 +103,11 @@ def build_lines(message: str, count: int) -> str:
     return "\n".join([*[line for line in plain if line][-count:], reason])
 
 
-def context_trees(images: Mapping[str, Mapping[str, Any]], names: Iterable[str], data_dir: str) -> list[dict[str, Any]]:
+def context_trees(
+    contexts: Mapping[str, Mapping[str, str]], names: Iterable[str], data_dir: str
+) -> list[dict[str, Any]]:
     """Turn the contexts of the named services into trees for `host_files`."""
-    return [{"path": f"{data_dir}/build/{name}", "files": images[name]["context"]} for name in names]
+    return [{"path": f"{data_dir}/build/{name}", "files": dict(contexts[name])} for name in names]
 
 
 def superseded_images(
@@ -239,6 +251,59 @@ def sealed_containers(containers: Iterable[Mapping[str, Any]], digests: Iterable
     return sealed
 
 
+def declared_containers(
+    containers: Iterable[Mapping[str, Any]], image: Mapping[str, str], common: Any
+) -> list[dict[str, Any]]:
+    """Add to each sealed container a digest of all that it is declared to be, as ``declared``.
+
+    :param image: the service's ``{reference, digest}``.
+    :param common: whatever else decides how a container is made.
+    """
+    return [
+        {**container, "declared": engine_api.digest([container, dict(image), common])[:DIGEST_LENGTH]}
+        for container in containers
+    ]
+
+
+def container_record(declared: str, fingerprint: str) -> dict[str, str]:
+    """Return what is recorded of a container that was just compared: what it shall be, and how it was then."""
+    return {"declared": declared, "fingerprint": fingerprint}
+
+
+def is_settled(containers: Iterable[Mapping[str, Any]], stack: str, engine: Mapping[str, Any]) -> bool:
+    """Tell whether all containers are healthy, and as they were when last compared with this same declaration.
+
+    :param containers: with ``name`` and ``declared``.
+    :param engine: what `engine_look` returned.
+    """
+    found, records = engine.get("found") or {}, engine.get("records") or {}
+    for container in containers:
+        name = f"{stack}-{container['name']}"
+        state = found.get(name) or {}
+        record = container_record(container["declared"], str(state.get("fingerprint")))
+        if not state.get("healthy") or records.get(name) != record:
+            return False
+    return True
+
+
+def record_trees(results: Iterable[Mapping[str, Any]], data_dir: str) -> list[dict[str, Any]]:
+    """Turn `docker_container`'s results (of a loop over declared containers) into the trees of their records."""
+    return [
+        {
+            "path": f"{data_dir}/records/{result['item']['name']}",
+            "mode": "0700",
+            "file_mode": "0600",
+            "files": {
+                engine_api.RECORD_FILE: json.dumps(
+                    container_record(result["item"]["declared"], engine_api.fingerprint(result["container"]))
+                )
+            },
+        }
+        for result in results
+        if result.get("container")
+    ]
+
+
 def container_attachments(container: Mapping[str, Any], stack: str) -> list[dict[str, Any]]:
     """Write a container's networks for `docker_container`.
 
@@ -277,17 +342,13 @@ def unhealthy_containers(results: Iterable[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def health_reports(results: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Collect what the last health checks printed of those containers that were healthy when `docker_container` ran.
+def health_reports(found: Mapping[str, Mapping[str, Any]], stack: str) -> dict[str, str]:
+    """Collect what the last health checks printed of those containers that are healthy.
 
-    :return: short name (the loop's item) to text.
+    :param found: what `engine_look` found, by the engine's names.
+    :return: short name to text.
     """
-    reports = {}
-    for result in results:
-        health = ((result.get("container") or {}).get("State") or {}).get("Health") or {}
-        if health.get("Status") == "healthy" and health.get("Log"):
-            reports[result["item"]["name"]] = str(health["Log"][-1].get("Output") or "").strip()
-    return reports
+    return {name.removeprefix(f"{stack}-"): str(state["report"]) for name, state in found.items() if state["healthy"]}
 
 
 def running_containers(results: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -350,6 +411,25 @@ def belonging_to(listing: Iterable[Mapping[str, Any]], stack: str) -> list[str]:
     ]
 
 
+def engine_questions(questions: Iterable[Mapping[str, Any]], stack: str) -> list[dict[str, Any]]:
+    """Turn services' questions into those that `container_ask` takes: with the engine's names of their containers."""
+    return [{**question, "container": f"{stack}-{question['container']}"} for question in questions]
+
+
+def container_answers(answers: Iterable[Mapping[str, Any]], stack: str) -> dict[str, dict[str, Any]]:
+    """Return the answers of `container_ask` by the short names of the containers."""
+    return {
+        answer["container"].removeprefix(f"{stack}-"): {name: answer[name] for name in ("rc", "stdout", "stderr")}
+        for answer in answers
+    }
+
+
+def silent_container(answer: Mapping[str, Any]) -> str:
+    """Say, in a line, why a container has not answered."""
+    reason = str(answer["stderr"] or answer["stdout"]).strip() or "no word"
+    return f"{answer['container']} does not answer (exit status {answer['rc']}): {reason}"
+
+
 class FilterModule:
     """Ansible's entry point."""
 
@@ -359,6 +439,7 @@ class FilterModule:
             "belonging_to": belonging_to,
             "build_lines": build_lines,
             "build_waves": build_waves,
+            "container_answers": container_answers,
             "container_attachments": container_attachments,
             "container_mounts": container_mounts,
             "container_networks": container_networks,
@@ -366,14 +447,17 @@ class FilterModule:
             "container_volumes": container_volumes,
             "context_digest": context_digest,
             "context_trees": context_trees,
+            "engine_questions": engine_questions,
             "health_reports": health_reports,
             "host_directories": host_directories,
             "missing_images": missing_images,
             "network_changes": network_changes,
             "reattached_containers": reattached_containers,
+            "record_trees": record_trees,
             "sealed_containers": sealed_containers,
             "running_containers": running_containers,
             "secret_trees": secret_trees,
+            "silent_container": silent_container,
             "superseded_images": superseded_images,
             "unhealthy_containers": unhealthy_containers,
             "volume_changes": volume_changes,

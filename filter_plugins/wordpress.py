@@ -25,6 +25,47 @@ def wordpress_change(change: Mapping[str, Any]) -> str:
     return f"{what}: {shown[0]} -> {shown[1]}"
 
 
+RECONCILER = "/usr/local/lib/wordpress/reconcile.php"
+
+
+def wordpress_questions(states: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Ask each site what it differs in: the reconciler in its check mode.
+
+    :param states: site name to its declared state, as the reconciler takes it.
+    """
+    return [
+        {
+            "container": f"wordpress-{name}",
+            "argv": ["php", RECONCILER],
+            "user": "wordpress",
+            "stdin": json.dumps({**state, "check": True}),
+        }
+        for name, state in states.items()
+    ]
+
+
+def wordpress_unchanged(answers: Mapping[str, Mapping[str, Any]], sites: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the answers of those sites that differ in nothing, in the form of the results of a loop over sites.
+
+    :param answers: short name of a container to what it has answered.
+    """
+    results = [
+        {
+            "item": {"key": site},
+            "rc": answers[f"wordpress-{site}"]["rc"],
+            "stdout": answers[f"wordpress-{site}"]["stdout"],
+        }
+        for site in sites
+        if f"wordpress-{site}" in answers
+    ]
+    reports = [_report(result) for result in results]
+    return [
+        result
+        for result, report in zip(results, reports, strict=True)
+        if report.get("changed") is False and not report.get("missing")
+    ]
+
+
 def wordpress_problems(results: Iterable[Mapping[str, Any]]) -> list[str]:
     """Say why sites could not be reconciled, a line each: ``blog: theme: "x" is neither in the image nor ...``.
 
@@ -86,4 +127,6 @@ class FilterModule:
             "wordpress_last": wordpress_last,
             "wordpress_missing": wordpress_missing,
             "wordpress_problems": wordpress_problems,
+            "wordpress_questions": wordpress_questions,
+            "wordpress_unchanged": wordpress_unchanged,
         }

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
 
 from filter_plugins import container
+from module_utils import engine_api
 
 
 def image(service: str, digest: str, *, created: int = 1, stack: str = "shop", tag: str | None = "") -> dict[str, Any]:
@@ -20,9 +23,9 @@ def image(service: str, digest: str, *, created: int = 1, stack: str = "shop", t
     }
 
 
-def declared(service: str, digest: str, dockerfile: str = "FROM scratch") -> dict[str, Any]:
+def declared(service: str, digest: str) -> dict[str, Any]:
     """Return one entry of container_images."""
-    return {"reference": f"shop/{service}:{digest}", "digest": digest, "context": {"Dockerfile": dockerfile}}
+    return {"reference": f"shop/{service}:{digest}", "digest": digest}
 
 
 def service(*containers: dict[str, Any]) -> dict[str, Any]:
@@ -63,24 +66,26 @@ class TestMissingImages:
 
 
 class TestBuildWaves:
-    images = {
-        "base": declared("base", "01"),
-        "db": declared("db", "02", "FROM shop/base:01"),
-        "app": declared("app", "03", "FROM shop/base:01"),
-        "web": declared("web", "04", "FROM shop/base:01\nCOPY --from=shop/app:03 / /"),
+    images = {name: declared(name, f"0{number}") for number, name in enumerate(("base", "db", "app", "web"), 1)}
+    contexts = {
+        "base": {"Dockerfile": "FROM scratch"},
+        "db": {"Dockerfile": "FROM shop/base:01"},
+        "app": {"Dockerfile": "FROM shop/base:01"},
+        "web": {"Dockerfile": "FROM shop/base:01\nCOPY --from=shop/app:03 / /"},
     }
 
     def test_builds_in_parallel_what_does_not_wait(self) -> None:
-        assert container.build_waves(self.images, self.images) == [["base"], ["app", "db"], ["web"]]
+        assert container.build_waves(self.images, self.images, self.contexts) == [["base"], ["app", "db"], ["web"]]
 
     def test_does_not_wait_for_what_exists(self) -> None:
-        assert container.build_waves(["web", "db"], self.images) == [["db", "web"]]
-        assert container.build_waves([], self.images) == []
+        assert container.build_waves(["web", "db"], self.images, self.contexts) == [["db", "web"]]
+        assert container.build_waves([], self.images, {}) == []
 
     def test_refuses_a_circle(self) -> None:
-        images = {"a": declared("a", "1", "FROM shop/b:2"), "b": declared("b", "2", "FROM shop/a:1")}
+        images = {"a": declared("a", "1"), "b": declared("b", "2")}
+        contexts = {"a": {"Dockerfile": "FROM shop/b:2"}, "b": {"Dockerfile": "FROM shop/a:1"}}
         with pytest.raises(AnsibleFilterError, match="a, b start from each other"):
-            container.build_waves(images, images)
+            container.build_waves(images, images, contexts)
 
 
 class TestBuildLines:
@@ -119,12 +124,143 @@ class TestObservation:
 
 
 def test_health_reports_are_those_of_healthy_containers() -> None:
-    def result(name: str, status: str, *outputs: str) -> dict[str, Any]:
-        state = {"Health": {"Status": status, "Log": [{"Output": output} for output in outputs] or None}}
-        return {"item": {"name": name}, "container": {"State": state}}
+    found = {"shop-a": {"healthy": True, "report": "fine"}, "shop-b": {"healthy": False, "report": "not yet"}}
+    assert container.health_reports(found, "shop") == {"a": "fine"}
 
-    results = [result("a", "healthy", "old\n", "new\n"), result("b", "starting", "x"), result("c", "healthy"), {}]
-    assert container.health_reports(results) == {"a": "new"}
+
+INSPECTED = {
+    "Id": "0a1b",
+    "Name": "/shop-web",
+    "Image": "sha256:1",
+    "Path": "nginx",
+    "Args": [],
+    "State": {"Running": True, "Paused": False, "Pid": 77, "StartedAt": "then", "Health": {"Status": "healthy"}},
+    "Config": {"User": "612", "Labels": {"a": "b"}},
+    "HostConfig": {"Memory": 5, "RestartPolicy": {"Name": "always"}},
+    "Mounts": [{"Source": "/a"}, {"Source": "/b"}],
+    "RestartCount": 0,
+    "NetworkSettings": {
+        "SandboxID": "x",
+        "Ports": {"80/tcp": [{"HostPort": "8080"}]},
+        "Networks": {"shop-web": {"NetworkID": "n", "Aliases": ["web", "0a1b"], "IPAddress": "172.17.0.2"}},
+    },
+}
+
+
+def changed(document: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """Return a copy of a nested document with another value at `a/b/c`."""
+    copy = json.loads(json.dumps(document))
+    place = copy
+    *parents, last = path.split("|")
+    for key in parents:
+        place = place[key]
+    place[last] = value
+    return dict(copy)
+
+
+class TestFingerprint:
+    @pytest.mark.parametrize(
+        ("path", "value"),
+        [
+            ("Id", "2c3d"),
+            ("Image", "sha256:2"),
+            ("Path", "sh"),
+            ("Args", ["-c"]),
+            ("State|Running", False),
+            ("State|Paused", True),
+            ("Config|User", "0"),
+            ("Config|Labels", {}),
+            ("HostConfig|Memory", 6),
+            ("HostConfig|RestartPolicy", {"Name": "no"}),
+            ("Mounts", [{"Source": "/a"}]),
+            ("NetworkSettings|Ports", {}),
+            ("NetworkSettings|Networks|shop-web|Aliases", ["web", "0a1b", "db"]),
+            ("NetworkSettings|Networks|shop-web|NetworkID", "another"),
+            ("NetworkSettings|Networks", {}),
+        ],
+    )
+    def test_changes_with_what_somebody_may_have_done(self, path: str, value: Any) -> None:
+        assert engine_api.fingerprint(changed(INSPECTED, path, value)) != engine_api.fingerprint(INSPECTED)
+
+    @pytest.mark.parametrize(
+        ("path", "value"),
+        [
+            ("State|Pid", 78),
+            ("State|StartedAt", "now"),
+            ("RestartCount", 3),
+            ("Mounts", [{"Source": "/b"}, {"Source": "/a"}]),
+            ("NetworkSettings|SandboxID", "y"),
+            ("NetworkSettings|Networks|shop-web|IPAddress", "172.17.0.3"),
+            ("NetworkSettings|Networks|shop-web|Aliases", ["0a1b", "web"]),
+        ],
+    )
+    def test_does_not_change_by_itself(self, path: str, value: Any) -> None:
+        assert engine_api.fingerprint(changed(INSPECTED, path, value)) == engine_api.fingerprint(INSPECTED)
+
+
+class TestSettled:
+    image = declared("web", "a1")
+    containers = container.declared_containers([{"name": "web", "labels": {}}], image, ["options"])
+
+    def engine(self, **found: Any) -> dict[str, Any]:
+        """Return a look at an engine whose container was recorded as it is, but for what is given."""
+        state = {"fingerprint": "f", "healthy": True, "report": ""} | found
+        return {
+            "found": {"shop-web": state},
+            "records": {"shop-web": container.container_record(self.containers[0]["declared"], "f")},
+        }
+
+    def test_what_was_recorded_and_is_healthy(self) -> None:
+        assert container.is_settled(self.containers, "shop", self.engine())
+        assert container.is_settled([], "shop", {})
+
+    @pytest.mark.parametrize("found", [{"fingerprint": "g"}, {"healthy": False}])
+    def test_not_what_has_changed(self, found: dict[str, Any]) -> None:
+        assert not container.is_settled(self.containers, "shop", self.engine(**found))
+
+    @pytest.mark.parametrize(
+        ("containers", "image", "options"),
+        [
+            ([{"name": "web", "labels": {"a": "b"}}], image, ["options"]),
+            ([{"name": "web", "labels": {}}], declared("web", "a2"), ["options"]),
+            ([{"name": "web", "labels": {}}], image, ["other options"]),
+            ([{"name": "web", "labels": {}}, {"name": "new"}], image, ["options"]),
+        ],
+    )
+    def test_not_what_is_declared_otherwise(self, containers: Any, image: Any, options: Any) -> None:
+        now = container.declared_containers(containers, image, options)
+        assert not container.is_settled(now, "shop", self.engine())
+
+    def test_not_what_nobody_recorded(self) -> None:
+        assert not container.is_settled(self.containers, "shop", {**self.engine(), "records": {"shop-web": {}}})
+        assert not container.is_settled(self.containers, "shop", {})
+
+    def test_records_are_written_where_they_are_read(self, tmp_path: Path) -> None:
+        """What a run writes after it has compared a container is what the next one finds."""
+        result = {"item": self.containers[0], "container": INSPECTED}
+        (tree,) = container.record_trees([result, {"item": {"name": "absent"}}], str(tmp_path))
+        Path(tree["path"]).mkdir(parents=True)
+        for name, text in tree["files"].items():
+            (Path(tree["path"]) / name).write_text(text)
+        record = engine_api.read_record(str(tmp_path), "web")
+        assert record == container.container_record(self.containers[0]["declared"], engine_api.fingerprint(INSPECTED))
+        assert engine_api.read_record(str(tmp_path), "other") == {}
+        (Path(tree["path"]) / engine_api.RECORD_FILE).write_text("half a rec")
+        assert engine_api.read_record(str(tmp_path), "web") == {}
+
+
+class TestAsking:
+    def test_questions_and_answers_bear_the_engine_s_names_in_between(self) -> None:
+        questions = container.engine_questions([{"container": "db", "argv": ["x"]}], "shop")
+        assert questions == [{"container": "shop-db", "argv": ["x"]}]
+        answers = container.container_answers(
+            [{"container": "shop-db", "rc": 0, "stdout": "y", "stderr": "", "more": 1}], "shop"
+        )
+        assert answers == {"db": {"rc": 0, "stdout": "y", "stderr": ""}}
+
+    def test_silence_is_explained(self) -> None:
+        answer = {"container": "shop-db", "rc": 1, "stdout": "", "stderr": "no such database\n"}
+        assert container.silent_container(answer) == "shop-db does not answer (exit status 1): no such database"
 
 
 class TestSupersededImages:

@@ -11,6 +11,8 @@ from filter_plugins.wordpress import (
     wordpress_last,
     wordpress_missing,
     wordpress_problems,
+    wordpress_questions,
+    wordpress_unchanged,
 )
 
 CANARY = "canary-5519-secret"
@@ -70,3 +72,27 @@ def test_site_that_lacks_packages_is_asked_twice() -> None:
 def test_names_what_nobody_declares() -> None:
     found = result("blog", stdout=json.dumps({"changes": [], "foreign": ["plugin x", "theme y"]}))
     assert wordpress_foreign([found, result("shop")]) == {"blog": ["plugin x", "theme y"]}
+
+
+def test_questions_only_compare() -> None:
+    (question,) = wordpress_questions({"blog": {"title": "Ahoi", "check": False}})
+    assert question["container"] == "wordpress-blog"
+    assert json.loads(question["stdin"]) == {"title": "Ahoi", "check": True}
+
+
+def test_unchanged_sites_are_those_that_answered_so() -> None:
+    """Neither one that differs, nor one that lacks a package, nor one whose answer failed or never came."""
+
+    def answer(rc: int = 0, **report: Any) -> dict[str, Any]:
+        return {"rc": rc, "stdout": json.dumps({"changed": False, "changes": [], **report}), "stderr": ""}
+
+    answers = {
+        "wordpress-same": answer(foreign=["plugin x"]),
+        "wordpress-other": answer(changed=True, changes=[{"what": "a", "from": "b", "to": "c"}]),
+        "wordpress-lacking": answer(missing=["abcd"]),
+        "wordpress-broken": answer(rc=1),
+        "mariadb": answer(),
+    }
+    unchanged = wordpress_unchanged(answers, ["same", "other", "lacking", "broken", "silent"])
+    assert [entry["item"]["key"] for entry in unchanged] == ["same"]
+    assert wordpress_foreign(unchanged) == {"same": ["plugin x"]}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .conftest import Image
 
 BUILD = ("Build | Start the builds", "base_image")
-PREDICTION = ("Prepare | Predict the builds", "base_image")
+PREDICTION = ("Images | Predict the builds", "base_image")
 
 
 def test_runs_of_the_sequence(sequence: list[Run]) -> None:

@@ -91,6 +91,32 @@ def test_crash_between_build_and_start_loses_nothing(runs: Runs, toy: Container)
 
 
 @pytest.mark.destructive
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "docker update --memory 99m --memory-swap 99m quayside-toy-untouched",
+        "docker stop quayside-toy-untouched",
+        "docker network connect bridge quayside-toy-untouched",
+        "rm -r /srv/harbour/quayside/records/toy-untouched",
+        "echo half > /srv/harbour/quayside/records/toy-untouched/record.json",
+    ],
+)
+def test_only_a_container_that_is_as_it_was_is_not_compared(runs: Runs, stack: Stack, damage: str) -> None:
+    """A run compares option by option what somebody has touched, or nobody has recorded, and nothing else."""
+
+    def compares() -> bool:
+        result = runs.play("converge.yml", extra())
+        assert result.returncode == 0, result.stdout + result.stderr
+        return f"TASK [container : {START}]" in result.stdout
+
+    runs.converge(extra())
+    assert not compares()
+    stack.host.check_output(damage)
+    assert compares()
+    assert not compares()
+
+
+@pytest.mark.destructive
 def test_changed_file_replaces_the_container_and_keeps_its_image(runs: Runs, stack: Stack, toy: Container) -> None:
     """A configuration file is part of the image: another text is another image and another container.
 

@@ -64,7 +64,10 @@ class ActionModule(ActionBase):
         look = self._execute_module(
             module_name="preflight",
             # Where the declared directory is wrong, the rest can still be checked.
-            module_args={"data_dir": data_dir if placed else "/srv"},
+            module_args={
+                "data_dir": data_dir if placed else "/srv",
+                "stack": str(declared.values.get("stack_name") or ""),
+            },
             task_vars=variables,
         )
         if look.get("failed") or "host" not in look:
@@ -75,7 +78,7 @@ class ActionModule(ActionBase):
         if problems:
             heading = f"{len(problems)} problem{'s' if len(problems) > 1 else ''} found. Nothing was changed."
             return {"failed": True, "msg": "\n".join([heading, *(f"- {problem}" for problem in problems)])}
-        return {"changed": False, "ansible_facts": look.get("ansible_facts", {})}
+        return {"changed": False, "engine": look["engine"], "ansible_facts": look.get("ansible_facts", {})}
 
     def _declared(self, roles: Path, variables: Mapping[str, Any]) -> tuple[Any, dict[str, str]]:
         """Resolve every documented variable for this host; return them and a line for each that has no value."""

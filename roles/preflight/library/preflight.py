@@ -17,6 +17,10 @@ options:
     description: Directory that will hold the stack's data. It need not exist.
     type: path
     required: true
+  stack:
+    description: Name of the stack, as its label carries it.
+    type: str
+    required: true
   engine_dir:
     description: The engine's directory when the engine does not answer and cannot say it.
     type: path
@@ -37,12 +41,17 @@ EXAMPLES = r"""
 - name: Look at the target
   preflight:
     data_dir: /srv/pressdock
+    stack: pressdock
   become: true
 """
 
 RETURN = r"""
 host:
   description: What was found. Sizes are bytes.
+  returned: always
+  type: dict
+engine:
+  description: What the engine has, as the module C(engine_look) returns it.
   returned: always
   type: dict
 ansible_facts:
@@ -53,8 +62,6 @@ ansible_facts:
 
 import contextlib
 import glob
-import http.client
-import json
 import os
 import re
 import socket
@@ -63,6 +70,7 @@ import sys
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.engine_api import SOCKET, STACK_LABEL, look
 from ansible.module_utils.facts import ansible_collector
 from ansible.module_utils.facts.namespace import PrefixFactNamespace
 from ansible.module_utils.facts.system.distribution import DistributionFactCollector
@@ -73,50 +81,20 @@ LISTEN = "0A"
 CLOSE = "07"
 """States in /proc/net: a listening TCP socket; a UDP socket without a peer has the number of a closed one."""
 
-ENGINE_TIMEOUT = 5
-"""Seconds; an engine that hangs must not hold the preflight."""
 
-
-class EngineConnection(http.client.HTTPConnection):
-    """HTTP over the engine's Unix socket."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=ENGINE_TIMEOUT)
-        self.path = path
-
-    def connect(self) -> None:
-        """Open the socket."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(ENGINE_TIMEOUT)
-        self.sock.connect(self.path)
-
-
-def ask_engine(path: str, question: str) -> Any:
-    """Return the engine's answer to a GET request, or nothing when it does not answer."""
-    connection = EngineConnection(path)
-    try:
-        connection.request("GET", question)
-        response = connection.getresponse()
-        return json.loads(response.read()) if response.status == http.client.OK else None
-    except (OSError, ValueError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
-
-
-def engine_containers(path: str) -> list[dict[str, Any]]:
+def engine_containers(engine: dict[str, Any]) -> list[dict[str, Any]]:
     """List the engine's containers: name, stack label, and the ports that they publish while they run."""
     return [
         {
             "name": container["Names"][0].lstrip("/") if container.get("Names") else container["Id"][:12],
-            "stack": (container.get("Labels") or {}).get("pressdock.stack", ""),
+            "stack": (container.get("Labels") or {}).get(STACK_LABEL, ""),
             "ports": [
                 {"address": port.get("IP", ""), "port": port["PublicPort"], "protocol": port["Type"]}
                 for port in container.get("Ports") or []
                 if port.get("PublicPort")
             ],
         }
-        for container in ask_engine(path, "/containers/json?all=1") or []
+        for container in engine.get("containers") or []
     ]
 
 
@@ -182,7 +160,8 @@ def main() -> None:
         argument_spec={
             "data_dir": {"type": "path", "required": True},
             "engine_dir": {"type": "path", "default": "/var/lib/docker"},
-            "engine_socket": {"type": "path", "default": "/var/run/docker.sock"},
+            "engine_socket": {"type": "path", "default": SOCKET},
+            "stack": {"type": "str", "required": True},
         },
         supports_check_mode=True,
     )
@@ -192,10 +171,12 @@ def main() -> None:
     ).collect(module=module)
     # Without what the collector says about itself.
     facts = {name: value for name, value in facts.items() if name.startswith("ansible_")}
-    engine_socket = module.params["engine_socket"]
-    engine = ask_engine(engine_socket, "/info")
     data_dir = os.path.realpath(module.params["data_dir"])
-    engine_dir = (engine or {}).get("DockerRootDir") or module.params["engine_dir"]
+    try:
+        engine = look(module.params["engine_socket"], module.params["stack"], data_dir)
+    except OSError as error:
+        module.fail_json(msg=str(error))
+    engine_dir = (engine["info"] or {}).get("DockerRootDir") or module.params["engine_dir"]
     host = {
         "distribution": facts.get("ansible_distribution", ""),
         "distribution_version": facts.get("ansible_distribution_version", ""),
@@ -205,10 +186,10 @@ def main() -> None:
         "disks": {path: disk(path) for path in (data_dir, engine_dir)},
         "real_data_dir": data_dir,
         "listeners": listeners(),
-        "engine": engine is not None,
-        "containers": engine_containers(engine_socket) if engine else [],
+        "engine": engine["info"] is not None,
+        "containers": engine_containers(engine),
     }
-    module.exit_json(changed=False, host=host, ansible_facts=facts)
+    module.exit_json(changed=False, host=host, engine=engine, ansible_facts=facts)
 
 
 if __name__ == "__main__":

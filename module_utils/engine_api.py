@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MIT
+"""The engine as this project's modules ask it: over its socket, so that the target needs no client and no library.
+
+Also used on the controller (`fingerprint`), so it imports nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+SOCKET = "/var/run/docker.sock"
+TIMEOUT = 30
+"""Seconds for one answer: a busy engine takes its time, one that hangs must not hold a run."""
+
+STACK_LABEL = "pressdock.stack"
+RECORD_FILE = "record.json"
+
+
+class EngineConnection(http.client.HTTPConnection):
+    """HTTP over the engine's Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=TIMEOUT)
+        self.path = path
+
+    def connect(self) -> None:
+        """Open the socket."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(TIMEOUT)
+        self.sock.connect(self.path)
+
+
+def ask(path: str, question: str) -> Any:
+    """Return the engine's answer to a GET request, or nothing when it does not answer.
+
+    :param path: of the engine's socket.
+    :param question: path of the engine's API, with its query.
+    """
+    connection = EngineConnection(path)
+    try:
+        connection.request("GET", question)
+        response = connection.getresponse()
+        return json.loads(response.read()) if response.status == http.client.OK else None
+    except (OSError, ValueError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def ask_again(path: str, question: str) -> Any:
+    """Return the answer to a further question of an engine that has answered; OSError when it does not any more."""
+    answer = ask(path, question)
+    if answer is None:
+        raise OSError(f"the engine at {path} did not answer {question}")
+    return answer
+
+
+def digest(document: Any) -> str:
+    """Return the SHA-256 of anything that JSON can say."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def fingerprint(inspected: dict[str, Any]) -> str:
+    """Digest everything of a container that somebody can change: what it was made with, its networks, whether it runs.
+
+    What differs without anybody's doing is left out: addresses, times, process numbers, what a health check said.
+
+    :param inspected: the engine's answer about one container.
+    """
+    state = inspected.get("State") or {}
+    settings = inspected.get("NetworkSettings") or {}
+    networks = {
+        name: {
+            "id": network.get("NetworkID"),
+            "aliases": sorted(network.get("Aliases") or []),
+            "ipam": network.get("IPAMConfig"),
+            "links": network.get("Links"),
+        }
+        for name, network in (settings.get("Networks") or {}).items()
+    }
+    return digest(
+        {
+            "id": inspected.get("Id"),
+            "name": inspected.get("Name"),
+            "image": inspected.get("Image"),
+            "path": inspected.get("Path"),
+            "arguments": inspected.get("Args"),
+            "config": inspected.get("Config"),
+            "host": inspected.get("HostConfig"),
+            "mounts": sorted(json.dumps(mount, sort_keys=True) for mount in inspected.get("Mounts") or []),
+            "networks": networks,
+            "ports": settings.get("Ports"),
+            "running": [state.get(name) for name in ("Running", "Paused", "Restarting", "Dead")],
+        }
+    )
+
+
+def look(path: str, stack: str, data_dir: str) -> dict[str, Any]:
+    """Return what the engine has, in the engine's words, and what it says of each of the stack's containers.
+
+    :param path: of the engine's socket.
+    :param stack: the stack's name, as its label carries it.
+    :param data_dir: the stack's directory, below which the records of its containers are kept.
+    :return: nothing but `info` (none) where no engine answers. `found` is a dict of a container's name to its
+        fingerprint, whether it is healthy, and what its health check printed last; `records` is one of its name to
+        what was recorded when it was last compared.
+    :raises OSError: when the engine stops answering in the middle.
+    """
+    info = ask(path, "/info")
+    if info is None:
+        return {"info": None}
+    containers = ask_again(path, "/containers/json?all=1")
+    found, records = {}, {}
+    for container in containers:
+        if (container.get("Labels") or {}).get(STACK_LABEL) != stack:
+            continue
+        inspected = ask(path, f"/containers/{container['Id']}/json")
+        if inspected is None:
+            continue
+        name = inspected["Name"].lstrip("/")
+        health = (inspected.get("State") or {}).get("Health") or {}
+        found[name] = {
+            "fingerprint": fingerprint(inspected),
+            "healthy": health.get("Status") == "healthy",
+            "report": str(((health.get("Log") or [{}])[-1]).get("Output") or "").strip(),
+        }
+        records[name] = read_record(data_dir, name.removeprefix(f"{stack}-"))
+    return {
+        "info": {name: info.get(name) for name in ("DockerRootDir", "Driver", "Labels", "ServerVersion")},
+        "containers": [
+            {name: container.get(name) for name in ("Id", "Names", "Labels", "Ports", "State")}
+            for container in containers
+        ],
+        "images": [
+            {name: image.get(name) for name in ("Id", "RepoTags", "Labels", "Created")}
+            for image in ask_again(path, "/images/json")
+        ],
+        "networks": [
+            {name: network.get(name) for name in ("Name", "Driver", "Internal", "Options", "Labels")}
+            for network in ask_again(path, "/networks")
+        ],
+        "volumes": [
+            {name: volume.get(name) for name in ("Name", "Driver", "Options", "Labels")}
+            for volume in ask_again(path, "/volumes").get("Volumes") or []
+        ],
+        "found": found,
+        "records": records,
+    }
+
+
+def read_record(data_dir: str, name: str) -> dict[str, Any]:
+    """Return what was recorded of a container; nothing where nothing (readable) was."""
+    try:
+        record = json.loads((Path(data_dir) / "records" / name / RECORD_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}

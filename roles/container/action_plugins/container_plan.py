@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""Work out, on the controller, what the declared services come to, and compare it with what the engine has.
+
+One task in place of a loop of them: every service's build context is rendered and digested, the engine is asked once
+(unless it has just been), and each container's declaration is compared with the record of its last comparison.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible.template import trust_as_template
+
+# Ansible puts the project on nobody's path.
+sys.path.append(str(Path(__file__).resolve().parents[3]))
+
+from filter_plugins import container
+from filter_plugins.secrets import keyed_digest
+
+ROLE = Path(__file__).resolve().parents[1]
+
+
+class ActionModule(ActionBase):
+    """Takes `look`: what `engine_look` has returned a moment ago, empty if nobody has asked.
+
+    Uses the variable `container_services` and what the services' templates name. Returns no secrets:
+
+    - images: service name to ``{reference, digest}``;
+    - contexts: service name to its build context, of those images that the engine lacks;
+    - sealed: service name to its containers, with a digest in place of their secrets, and the digest of what each is
+      declared to be;
+    - settled: names of the services whose containers are as they were when they were last compared, and healthy;
+    - networks, volumes: what the services' containers need;
+    - engine: what the engine has.
+    """
+
+    _supports_check_mode = True
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Plan and compare."""
+        super().run(tmp, task_vars)
+        variables = dict(task_vars or {})
+        images: dict[str, Any] = dict(self._templar.template(variables.get("container_images") or {}))
+        # What is planned first is named by what comes later (FROM, COPY --from).
+        variables["container_images"] = images
+        templar = self._templar.copy_with_new_env(available_variables=variables)
+        services = templar.template(variables["container_services"])
+        stack, data_dir, epoch, key, users = (
+            templar.template(variables[name])
+            for name in (
+                "stack_name",
+                "stack_data_dir",
+                "stack_image_epoch",
+                "stack_installation_key",
+                "container_users",
+            )
+        )
+        contexts = {}
+        for service in services:
+            name = service["name"]
+            contexts[name] = self._context(service, variables)
+            digest = container.context_digest(contexts[name], str(epoch))
+            images[name] = {"reference": f"{stack}/{name}:{digest}", "digest": digest}
+
+        engine = self._task.args.get("look") or {}
+        if not engine:
+            result = self._execute_module(
+                module_name="engine_look", module_args={"stack": stack, "data_dir": data_dir}, task_vars=task_vars
+            )
+            if result.get("failed") or "engine" not in result:
+                return dict(result)
+            engine = result["engine"]
+        answers = bool(engine.get("info"))
+        names = [service["name"] for service in services]
+        missing = container.missing_images({name: images[name] for name in names}, engine.get("images") or [])
+
+        common = [stack, data_dir, users, engine.get("info"), self._options(templar, variables)]
+        sealed: dict[str, list[dict[str, Any]]] = {}
+        for service in services:
+            digests = [keyed_digest(one.get("secrets") or {}, key) for one in service["containers"]]
+            sealed[service["name"]] = container.declared_containers(
+                container.sealed_containers(service["containers"], digests), images[service["name"]], common
+            )
+        settled = [name for name in names if name not in missing and container.is_settled(sealed[name], stack, engine)]
+        return {
+            "changed": False,
+            "images": images,
+            "contexts": {name: contexts[name] for name in missing},
+            "missing": missing,
+            "sealed": sealed,
+            "settled": settled if answers else [],
+            "networks": container.container_networks(services),
+            "volumes": container.container_volumes(services, stack, data_dir),
+            "engine": engine,
+        }
+
+    def _context(self, service: Mapping[str, Any], variables: dict[str, Any]) -> dict[str, str]:
+        """Return a service's rendered build context: file name to text."""
+        role = Path(service.get("path") or ROLE.parent / service["name"])
+        templar = self._templar.copy_with_new_env(
+            available_variables=variables,
+            # Its own templates, then this role's macros.
+            searchpath=[str(role / "templates"), str(ROLE / "templates")],
+        )
+        context = {}
+        for name in service["image"]["templates"]:
+            text = self._loader.get_text_file_contents(str(role / "templates" / name))
+            try:
+                context[name.removesuffix(".j2")] = str(
+                    templar.template(trust_as_template(text), escape_backslashes=False)
+                )
+            except AnsibleError as error:
+                raise AnsibleError(f"{service['name']}: template {name}: {error}") from error
+        for name in service["image"].get("files") or []:
+            context[name] = self._loader.get_text_file_contents(str(role / "files" / name))
+        return context
+
+    @staticmethod
+    def _options(templar: Any, variables: Mapping[str, Any]) -> list[Any]:
+        """Return what else decides how a container is made: the task that makes it, and what only that task reads."""
+        made_by = (ROLE / "tasks" / "run.yml").read_text(encoding="utf-8")
+        names = ("container_log_files", "container_log_size")
+        return [made_by, *(str(templar.template(variables[name])) for name in names)]
