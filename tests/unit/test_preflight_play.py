@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from module_utils import run_lock
+
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "8f0b7a5d3c1e92846af7d0b35e1c48297be6035fad92c81470e3b65a9d2c1f84"
 PLAY = """---
@@ -30,6 +32,7 @@ def run(tmp_path: Path, *options: str, **variables: Any) -> str:
     play.write_text(PLAY, encoding="utf-8")
     # Ports and resources of the machine under test are not the subject here.
     base = {"stack_installation_key": KEY, "stack_name": "unittest", "nginx_https_port": 48443, "ansible_become": False}
+    base |= {"preflight_lock_file": str(tmp_path / "lock")}
     base |= {"ftp_port": 48021, "ftp_passive_first_port": 48100, "ftp_passive_last_port": 48119}
     extra = tmp_path / "extra.json"
     extra.write_text(json.dumps({**base, "preflight_disk_min": "1m", **variables}), encoding="utf-8")
@@ -140,3 +143,22 @@ def test_the_machine_is_looked_at(tmp_path: Path) -> None:
     assert "a symbolic link leads to /etc" in output
     assert "mode 0644 lets others read it: chmod 0600" in output
     assert KEY not in output
+
+
+def test_another_run_is_in_the_way_while_it_lives(tmp_path: Path) -> None:
+    """The second run stops and says who runs since when; the lock of one that was killed is taken over."""
+    with subprocess.Popen(["sleep", "600"]) as other:
+        try:
+            described = {**run_lock.this_run(other.pid), "user": "somebody", "since": "2026-01-02 03:04:05 UTC"}
+            (tmp_path / "lock").write_text(json.dumps(described))
+            refused = run(tmp_path)
+            assert (
+                f"Another run works on localhost: somebody on {described['machine']} (process {other.pid})" in refused
+            )
+            assert "since 2026-01-02 03:04:05 UTC" in refused
+            assert json.loads((tmp_path / "lock").read_text()) == described
+        finally:
+            other.kill()
+    assert "Another run" not in (passed := run(tmp_path))
+    assert "failed=0" in passed, passed
+    assert json.loads((tmp_path / "lock").read_text())["pid"] != other.pid

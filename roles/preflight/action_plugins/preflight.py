@@ -8,6 +8,7 @@ the rules of filter_plugins/preflight.py.
 
 from __future__ import annotations
 
+import os
 import stat
 import sys
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ from filter_plugins.multisite import wildcard
 from filter_plugins.nginx import own_certificates, static_file_problems
 from filter_plugins.packages import site_package_file_problems
 from filter_plugins.tls import tls_pair_problems
+from module_utils import run_lock
 
 PROJECT = Path(__file__).resolve().parents[3]
 _PAIR = ("certificate", "key")
@@ -61,15 +63,20 @@ class ActionModule(ActionBase):
 
         data_dir = declared.values.get("stack_data_dir")
         placed = isinstance(data_dir, str) and data_dir.startswith("/")
-        look = self._execute_module(
-            module_name="preflight",
+        arguments = {
             # Where the declared directory is wrong, the rest can still be checked.
-            module_args={
-                "data_dir": data_dir if placed else "/srv",
-                "stack": str(declared.values.get("stack_name") or ""),
-            },
-            task_vars=variables,
-        )
+            "data_dir": data_dir if placed else "/srv",
+            "stack": str(declared.values.get("stack_name") or ""),
+            "lock": str(declared.values.get("preflight_lock_file") or self._defaults["preflight_lock_file"]),
+            # A task runs in a process of its own; its parent is the run.
+            "run": run_lock.this_run(os.getppid()),
+        }
+        look = self._execute_module(module_name="preflight", module_args=arguments, task_vars=variables)
+        if (holder := look.get("holder")) and run_lock.is_dead(holder):
+            arguments["over"] = holder
+            look = self._execute_module(module_name="preflight", module_args=arguments, task_vars=variables)
+        if holder := look.get("holder"):
+            return {"failed": True, "msg": run_lock.refusal(str(variables.get("inventory_hostname")), holder)}
         if look.get("failed") or "host" not in look:
             return dict(look)
         host = look["host"] if placed else {**look["host"], "real_data_dir": None}

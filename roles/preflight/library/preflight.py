@@ -21,6 +21,17 @@ options:
     description: Name of the stack, as its label carries it.
     type: str
     required: true
+  lock:
+    description: File of the target that says who runs. Nothing is looked at while it names another run.
+    type: path
+    required: true
+  run:
+    description: Who runs, as the action describes it.
+    type: dict
+    required: true
+  over:
+    description: A run that is known to have ended.
+    type: dict
   engine_dir:
     description: The engine's directory when the engine does not answer and cannot say it.
     type: path
@@ -42,13 +53,19 @@ EXAMPLES = r"""
   preflight:
     data_dir: /srv/pressdock
     stack: pressdock
+    lock: /run/pressdock.lock
+    run: {user: somebody, machine: here, pid: 4711}
   become: true
 """
 
 RETURN = r"""
+holder:
+  description: Another run that works on the target; then nothing else is returned.
+  returned: when there is one
+  type: dict
 host:
   description: What was found. Sizes are bytes.
-  returned: always
+  returned: when no other run works on the target
   type: dict
 engine:
   description: What the engine has, as the module C(engine_look) returns it.
@@ -76,6 +93,7 @@ from ansible.module_utils.facts.namespace import PrefixFactNamespace
 from ansible.module_utils.facts.system.distribution import DistributionFactCollector
 from ansible.module_utils.facts.system.platform import PlatformFactCollector
 from ansible.module_utils.facts.system.service_mgr import ServiceMgrFactCollector
+from ansible.module_utils.run_lock import acquire
 
 LISTEN = "0A"
 CLOSE = "07"
@@ -162,9 +180,19 @@ def main() -> None:
             "engine_dir": {"type": "path", "default": "/var/lib/docker"},
             "engine_socket": {"type": "path", "default": SOCKET},
             "stack": {"type": "str", "required": True},
+            "lock": {"type": "path", "required": True},
+            "run": {"type": "dict", "required": True},
+            "over": {"type": "dict"},
         },
         supports_check_mode=True,
     )
+    parameters = module.params
+    try:
+        holder = acquire(parameters["lock"], parameters["run"], parameters["over"], module.check_mode)
+    except OSError as error:
+        module.fail_json(msg=f"{parameters['lock']}: {error.strerror}")
+    if holder:
+        module.exit_json(changed=False, holder=holder)
     facts = ansible_collector.get_ansible_collector(
         all_collector_classes=[PlatformFactCollector, DistributionFactCollector, ServiceMgrFactCollector],
         namespace=PrefixFactNamespace(namespace_name="ansible", prefix="ansible_"),
