@@ -304,6 +304,14 @@ def record_trees(results: Iterable[Mapping[str, Any]], data_dir: str) -> list[di
     ]
 
 
+def outside_networks(
+    containers: Iterable[Mapping[str, Any]], changes: Iterable[Mapping[str, Any]], stack: str
+) -> list[Mapping[str, Any]]:
+    """Return those containers that join none of the networks that :func:`network_changes` lists."""
+    changing = {change["name"].removeprefix(f"{stack}-") for change in changes}
+    return [container for container in containers if not changing & set(container.get("networks") or [])]
+
+
 def container_attachments(container: Mapping[str, Any], stack: str) -> list[dict[str, Any]]:
     """Write a container's networks for `docker_container`.
 
@@ -452,6 +460,7 @@ class FilterModule:
             "host_directories": host_directories,
             "missing_images": missing_images,
             "network_changes": network_changes,
+            "outside_networks": outside_networks,
             "reattached_containers": reattached_containers,
             "record_trees": record_trees,
             "sealed_containers": sealed_containers,

@@ -343,6 +343,6 @@ def test_check_run_predicts_the_build(runs: Runs, stack: Stack) -> None:
     result = runs.play("converge.yml", "--check", "-e cadvisor_source=debian")
     assert result.returncode == 0, result.stdout + result.stderr
     changed = runs.all()[-1].changed_items
-    assert ("Images | Predict the builds", "cadvisor") in changed
-    assert ("Run | Predict the containers that cannot be compared yet", "cadvisor") in changed
+    assert ("Build | Start the builds", "cadvisor") in changed
+    assert ("Run | Start the containers", "cadvisor") in changed
     assert stack.container("cadvisor").identifier == identifier

@@ -1,0 +1,137 @@
+"""Everything that happens to a stack (cases.yml) is predicted by a check run, and repaired and reported by one run.
+
+Nothing else is reported, no container that need not be is replaced, and a further run has nothing to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from filter_plugins.secrets import derive_secret
+from tests.support.runs import Run, Runs
+from tests.support.stack import Stack
+
+ROUNDS: dict[str, dict[str, dict[str, Any]]] = yaml.safe_load(
+    (Path(__file__).parents[1] / "cases.yml").read_text(encoding="utf-8")
+)
+CASES = [(name, case) for name, cases in ROUNDS.items() for case in cases]
+
+# Files of the host, for `sql` and `redis` to be short.
+TOOLS = r"""
+sql() { docker exec --interactive quayside-mariadb mariadb --batch --raw --skip-column-names "$@"; }
+redis() { { echo 'AUTH drift-check REDIS_PASSWORD'; cat; } | docker exec --interactive quayside-redis redis-cli -2; }
+php() {
+    { printf '%s' '<?php $_SERVER["HTTP_HOST"] = "harbour.example.test:8444"; $_SERVER["HTTPS"] = "on";
+                   require "/usr/share/wordpress/wp-load.php"; '; cat; } \
+        | docker exec --interactive quayside-wordpress-harbour php
+}
+"""
+
+
+@dataclass(frozen=True)
+class Round:
+    """What happened to the stack at once, and what the runs said about it."""
+
+    predicted: Run
+    repaired: Run
+    output: str
+    """Of the run that repaired."""
+    again: Run
+    before: dict[str, str]
+    """Short name of a container to its id, before anything happened and after it was repaired."""
+    after: dict[str, str]
+
+
+Shell = Callable[[str], Any]
+
+
+@pytest.fixture(scope="module")
+def shell(stack: Stack, installation_key: str) -> Shell:
+    """Return a function that runs a case's commands as root on the host."""
+    password = derive_secret(installation_key, "redis/drift-check")
+    data = "/srv/harbour/quayside"
+    tools = TOOLS.replace("REDIS_PASSWORD", password)
+
+    def run(text: str) -> Any:
+        text = text.replace("SITE/", f"{data}/volumes/sites/harbour/wp-content/").replace("DATA/", f"{data}/")
+        return stack.host.run("bash -c %s", f"{tools}\n{text}")
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def rounds(runs: Runs, shell: Shell) -> Callable[[str], Round]:
+    """Return a function that lets everything of a round happen, once, and returns what came of it."""
+    done: dict[str, Round] = {}
+
+    def identifiers() -> dict[str, str]:
+        return {name.removeprefix("quayside-"): one.identifier for name, one in runs.engine_now().items()}
+
+    def happen(name: str) -> Round:
+        if name not in done:
+            if not done:
+                assert runs.converge().changes == [], "the stack was not as declared"
+            before = identifiers()
+            for case in ROUNDS[name].values():
+                result = shell(case["do"])
+                assert result.rc == 0, (case["do"], result.stdout, result.stderr)
+            predicted = runs.converge("--check")
+            played = runs.play()
+            assert played.returncode == 0, played.stdout + played.stderr
+            repaired = runs.all()[-1]
+            done[name] = Round(predicted, repaired, played.stdout, runs.converge(), before, identifiers())
+        return done[name]
+
+    return happen
+
+
+def reported(case: dict[str, Any]) -> set[tuple[str, str]]:
+    """Return (task, item) of each change that a case has to be reported by."""
+    return {(task, item) for task, _, item in (line.partition(": ") for line in case["reports"])}
+
+
+@pytest.mark.parametrize("name", ROUNDS)
+class TestRound:
+    def test_is_reported_and_nothing_else(self, rounds: Callable[[str], Round], name: str) -> None:
+        wanted = set().union(*(reported(case) for case in ROUNDS[name].values()))
+        assert rounds(name).repaired.changed_items == wanted
+
+    def test_is_predicted(self, rounds: Callable[[str], Round], name: str) -> None:
+        """Task by task and item by item, neither less nor more."""
+        happened = rounds(name)
+        assert happened.predicted.changed_items == happened.repaired.changed_items
+
+    def test_leaves_nothing_to_do(self, rounds: Callable[[str], Round], name: str) -> None:
+        assert rounds(name).again.changes == []
+
+    def test_keeps_what_need_not_be_replaced(self, rounds: Callable[[str], Round], name: str) -> None:
+        happened = rounds(name)
+        may_differ = {one for case in ROUNDS[name].values() for one in case.get("replaces", [])}
+        assert set(happened.after) == set(happened.before)
+        replaced = {
+            container for container, identifier in happened.before.items() if happened.after[container] != identifier
+        }
+        assert replaced <= may_differ
+
+
+@pytest.mark.parametrize(("name", "case"), CASES, ids=[case for _, case in CASES])
+def test_case(rounds: Callable[[str], Round], shell: Shell, name: str, case: str) -> None:
+    """The running thing itself says that it is as declared again; and the run has said what was not."""
+    declared = ROUNDS[name][case]
+    happened = rounds(name)
+    assert reported(declared) <= happened.repaired.changed_items
+    for words in declared.get("says", []):
+        assert words in happened.output, happened.output
+    answer = shell(declared["then"]["ask"])
+    wanted = str(declared["then"]["answer"]).replace("DATA/", "/srv/harbour/quayside/")
+    assert answer.stdout.strip() == wanted, (answer.stdout, answer.stderr)
+
+
+def test_there_are_enough_cases() -> None:
+    assert len(CASES) >= 40
