@@ -25,6 +25,10 @@ up: venv ## Bring the stack to the declared state
 down: venv ## Stop and remove the stack's containers and networks; data and images stay
 	@scripts/play playbooks/down.yml $(ARGS)
 
+.PHONY: drift
+drift: venv ## Say what differs from what is declared, changing nothing (exit status 2 where something does)
+	@scripts/drift $(ARGS)
+
 .PHONY: secrets
 secrets: venv ## Show the sites' logins and passwords
 	@scripts/play playbooks/secrets.yml $(ARGS)

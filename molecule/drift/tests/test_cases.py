@@ -22,7 +22,9 @@ ROUNDS: dict[str, dict[str, dict[str, Any]]] = yaml.safe_load(
 )
 CASES = [(name, case) for name, cases in ROUNDS.items() for case in cases]
 
-# Files of the host, for `sql` and `redis` to be short.
+DATA = "/srv/harbour/quayside"
+
+# What the cases' commands are written with.
 TOOLS = r"""
 sql() { docker exec --interactive quayside-mariadb mariadb --batch --raw --skip-column-names "$@"; }
 redis() { { echo 'AUTH drift-check REDIS_PASSWORD'; cat; } | docker exec --interactive quayside-redis redis-cli -2; }
@@ -55,11 +57,10 @@ Shell = Callable[[str], Any]
 def shell(stack: Stack, installation_key: str) -> Shell:
     """Return a function that runs a case's commands as root on the host."""
     password = derive_secret(installation_key, "redis/drift-check")
-    data = "/srv/harbour/quayside"
     tools = TOOLS.replace("REDIS_PASSWORD", password)
 
     def run(text: str) -> Any:
-        text = text.replace("SITE/", f"{data}/volumes/sites/harbour/wp-content/").replace("DATA/", f"{data}/")
+        text = text.replace("SITE/", f"{DATA}/volumes/sites/harbour/wp-content/").replace("DATA/", f"{DATA}/")
         return stack.host.run("bash -c %s", f"{tools}\n{text}")
 
     return run
@@ -93,7 +94,8 @@ def rounds(runs: Runs, shell: Shell) -> Callable[[str], Round]:
 
 def reported(case: dict[str, Any]) -> set[tuple[str, str]]:
     """Return (task, item) of each change that a case has to be reported by."""
-    return {(task, item) for task, _, item in (line.partition(": ") for line in case["reports"])}
+    written = (line.replace("DATA/", f"{DATA}/").partition(": ") for line in case["reports"])
+    return {(task, item) for task, _, item in written}
 
 
 @pytest.mark.parametrize("name", ROUNDS)
@@ -129,7 +131,7 @@ def test_case(rounds: Callable[[str], Round], shell: Shell, name: str, case: str
     for words in declared.get("says", []):
         assert words in happened.output, happened.output
     answer = shell(declared["then"]["ask"])
-    wanted = str(declared["then"]["answer"]).replace("DATA/", "/srv/harbour/quayside/")
+    wanted = str(declared["then"]["answer"]).replace("DATA/", f"{DATA}/")
     assert answer.stdout.strip() == wanted, (answer.stdout, answer.stderr)
 
 

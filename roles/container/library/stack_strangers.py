@@ -1,0 +1,118 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: MIT
+"""List what stands in a stack and belongs to nobody, in one run that changes nothing."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: stack_strangers
+short_description: List what stands in a stack and belongs to nobody
+description:
+  - Containers on the stack's networks that do not carry its label, with the ports that they publish.
+  - Programs among the uploads of the stack's sites. The web server does not run them, but somebody tried.
+options:
+  stack:
+    description: Name of the stack, as its label carries it.
+    type: str
+    required: true
+  volumes:
+    description: Directory of the stack's volumes.
+    type: path
+    required: true
+  engine_socket:
+    description: The engine's socket.
+    type: path
+    default: /var/run/docker.sock
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+author: The pressdock authors
+"""
+
+EXAMPLES = r"""
+- name: Look for strangers
+  stack_strangers:
+    stack: pressdock
+    volumes: /srv/pressdock/volumes
+  become: true
+"""
+
+RETURN = r"""
+strangers:
+  description: One line for each.
+  returned: always
+  type: list
+  elements: str
+  sample: ["container other on network pressdock-web-blog"]
+"""
+
+import os
+import re
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.engine_api import SOCKET, STACK_LABEL, ask
+
+PROGRAM = re.compile(r"\.(?:ph(?:p[0-9]?|ps|tml?|ar)|cgi|p[ly]|sh)$", re.IGNORECASE)
+MOST = 20
+"""Files that are named of each site; the rest is counted."""
+
+
+def foreign_containers(socket: str, stack: str) -> list[str]:
+    """List the containers of others on the stack's networks."""
+    found = []
+    for container in ask(socket, "/containers/json?all=1") or []:
+        if (container.get("Labels") or {}).get(STACK_LABEL) == stack:
+            continue
+        networks = sorted(
+            name
+            for name in (container.get("NetworkSettings") or {}).get("Networks") or {}
+            if name.startswith(f"{stack}-")
+        )
+        ports: list[Any] = sorted(
+            {port["PublicPort"] for port in container.get("Ports") or [] if port.get("PublicPort")}
+        )
+        if networks:
+            name = (container.get("Names") or [container["Id"][:12]])[0].lstrip("/")
+            published = f", publishes {', '.join(map(str, ports))}" if ports else ""
+            found.append(f"container {name} of others on network {', '.join(networks)}{published}")
+    return found
+
+
+def programs(volumes: str) -> list[str]:
+    """List the programs among the sites' uploads."""
+    sites = os.path.join(volumes, "sites")
+    found = []
+    for site in sorted(os.listdir(sites)) if os.path.isdir(sites) else []:
+        uploads = os.path.join(sites, site, "wp-content", "uploads")
+        files = sorted(
+            os.path.relpath(os.path.join(folder, name), uploads)
+            for folder, _, names in os.walk(uploads)
+            for name in names
+            if PROGRAM.search(name)
+        )
+        found += [f"program among the uploads of site {site}: {name}" for name in files[:MOST]]
+        if len(files) > MOST:
+            found.append(f"program among the uploads of site {site}: {len(files) - MOST} more")
+    return found
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "stack": {"type": "str", "required": True},
+            "volumes": {"type": "path", "required": True},
+            "engine_socket": {"type": "path", "default": SOCKET},
+        },
+        supports_check_mode=True,
+    )
+    strangers = foreign_containers(module.params["engine_socket"], module.params["stack"])
+    module.exit_json(changed=False, strangers=strangers + programs(module.params["volumes"]))
+
+
+if __name__ == "__main__":
+    main()

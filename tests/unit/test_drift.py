@@ -1,0 +1,101 @@
+"""The report of what has drifted: results of a check run as rows, and rows as a table."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def load() -> ModuleType:
+    """Load the callback, which is no module of a package."""
+    spec = importlib.util.spec_from_file_location("drift_callback", ROOT / "callback_plugins" / "drift.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+drift = load()
+CONTAINER: dict[str, Any] = {
+    "item": {"name": "nginx"},
+    "changed": True,
+    "container": {"State": {"Running": False, "FinishedAt": "2026-01-02T03:04:05.678Z"}},
+    "diff": {"before": {"memory": 99, "running": False}, "after": {"memory": 64, "running": True}},
+}
+
+
+def test_a_container_has_a_row_for_each_option() -> None:
+    since = "2026-01-02T03:04:05"
+    assert drift.rows("container : Run | Start the containers", CONTAINER, "nginx") == [
+        drift.row("container nginx", "memory", 64, 99, since),
+        drift.row("container nginx", "running", True, False, since),
+    ]
+
+
+def test_a_running_container_has_not_stopped_at_any_time() -> None:
+    running = {**CONTAINER, "container": {"State": {"Running": True, "FinishedAt": "0001-01-01T00:00:00Z"}}}
+    assert {entry["since"] for entry in drift.rows("Run | Start", running, "nginx")} == {None}
+
+
+@pytest.mark.parametrize(
+    ("task", "result", "item", "rows"),
+    [
+        (
+            "wordpress : Sites | Name what differed",
+            {"msg": ['option blogname: "Ours" -> "Theirs"', "user x: password"]},
+            "blog",
+            [
+                ("site blog", "option blogname", '"Theirs"', '"Ours"'),
+                ("site blog", "user x: password", None, None),
+            ],
+        ),
+        (
+            "mariadb : Accounts | Name what differed",
+            {"msg": ["account a@%: missing"]},
+            "",
+            [("mariadb", "account a@%: missing", None, None)],
+        ),
+        (
+            "container : Prepare | Name what differed",
+            {"msg": ["/srv/shop/secrets: mode"]},
+            "",
+            [("stack", "/srv/shop/secrets: mode", None, None)],
+        ),
+        (
+            "container : Prepare | Keep the networks",
+            {"changed": True},
+            "shop-web",
+            [("stack", "Keep the networks (shop-web)", None, None)],
+        ),
+        (
+            "certificates : Certificates | Issue what is missing",
+            {"changes": ["blog: expired"], "diff": {"before": "", "after": ""}},
+            "",
+            [("certificates", "blog: expired", None, None)],
+        ),
+        ("Say something", {"changed": True}, "", [("stack", "Say something", None, None)]),
+    ],
+)
+def test_other_results(task: str, result: dict[str, Any], item: str, rows: list[tuple[Any, ...]]) -> None:
+    assert drift.rows(task, result, item) == [drift.row(*values) for values in rows]
+
+
+def test_the_table_leaves_out_what_nobody_knows_and_wraps_what_is_long() -> None:
+    text = drift.table([drift.row("mariadb", "account " + "a" * 60), drift.row("redis", "setting maxmemory")])
+    lines = text.splitlines()
+    assert lines[0].split() == ["PART", "WHAT"]
+    assert all(len(line) <= 80 for line in lines)
+    assert sum("a" * 10 in line for line in lines) == 2
+
+
+def test_the_table_shows_values_in_one_line() -> None:
+    text = drift.table([drift.row("container x", "env", {"A": "b\nc"}, ["d"])])
+    assert text.splitlines()[1].split("  ")[-1].strip() == '["d"]'
+    assert len(text.splitlines()) == 2
