@@ -57,7 +57,8 @@ REST = 60
 # A stage of a converge begins with the first task that matches.
 STAGES = (
     (re.compile(r"docker : "), "engine"),
-    (re.compile(r"Gather what goes into the base image"), "build contexts"),
+    (re.compile(r"Gather what goes into the base image"), "certificates"),
+    (re.compile(r"container : Prepare \| Compare"), "comparison"),
     (re.compile(r"base_image : Bootstrap \| Install"), "Debian's base system"),
     (re.compile(r"container : Build \| Write"), "images"),
     (re.compile(r"container : Prepare \| Keep the directories"), "networks, volumes, secrets"),
