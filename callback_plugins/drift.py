@@ -155,7 +155,5 @@ class CallbackModule(CallbackBase):
 
     def _note(self, result: Any, item: str) -> None:
         task, what = result.task.get_name(), result.result
-        named = task.endswith(NAMED) and not what.get("skipped")
-        # What was compared in secret is told by the task that follows it.
-        if (what.get("changed") and not what.get("_ansible_no_log")) or named:
+        if what.get("changed"):
             self._drift.setdefault(result.host.get_name(), []).extend(rows(task, what, item))

@@ -266,7 +266,7 @@ def test_changed_files_on_the_controller_are_brought(stack: Stack, runs: Runs, k
     main.write_text(before.replace("0.1", "0.2"))
     try:
         run = runs.converge()
-        assert {change["task"] for change in run.changes} == {"Sites | Compare and repair"}
+        assert {change["task"] for change in run.changes} == {"Sites | Name what differed"}
         assert plugins(kai)["anker"] == "0.2*"
         assert runs.converge("--check").changes == []
         kept = [

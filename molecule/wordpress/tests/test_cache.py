@@ -28,7 +28,7 @@ def title(site: Site) -> str:
 
 def changed_sites(run: Any) -> int:
     """Count the sites that a run has changed (or would); their names are hidden, for secrets are at work."""
-    assert {change["task"] for change in run.changes} <= {"Sites | Compare and repair"}
+    assert {change["task"] for change in run.changes} <= {"Sites | Name what differed"}
     return len(run.changes)
 
 
