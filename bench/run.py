@@ -192,7 +192,7 @@ def compose_file() -> dict[str, Any]:
             "environment": config["Env"],
             "networks": short,
             "volumes": list(host["Binds"] or []),
-            "tmpfs": [f"{path}:{options}" for path, options in (host["Tmpfs"] or {}).items()],
+            "tmpfs": [f"{path}:{options}" for path, options in (host.get("Tmpfs") or {}).items()],
             "ports": [
                 f"{bound['HostIp']}:{bound['HostPort']}:{port}"
                 for port, bindings in (host["PortBindings"] or {}).items()
