@@ -94,10 +94,10 @@ def test_reboot(engine: Engine, server: str) -> None:
     """Engine and container are back, without Ansible, and with the same configuration."""
     boot = engine.host.check_output("systemctl show --value --property UserspaceTimestampMonotonic")
     started = engine.inspect("container", server)["State"]["StartedAt"]
-    labels = engine.info["Labels"]
+    labels = sorted(engine.info["Labels"])
     engine.reboot()
     assert engine.host.check_output("systemctl show --value --property UserspaceTimestampMonotonic") != boot
-    assert engine.info["Labels"] == labels
+    assert sorted(engine.info["Labels"]) == labels
     state = engine.inspect("container", server)["State"]
     assert state["Running"]
     assert state["StartedAt"] != started

@@ -204,8 +204,9 @@ def test_full_cache_makes_room(ask: Ask, server: Container) -> None:
     evicted = int(re.search(r"evicted_keys:(\d+)", ask("market", "INFO stats")[0])[1])  # type: ignore[index]
     assert evicted > MAXMEMORY // 20_000
     assert ask("harbour", "MGET harbour:often") == [["x"]]
-    (first,) = ask("harbour", "MGET " + " ".join(f"harbour:fill:{n}" for n in range(500)))
-    assert None in first
+    # In portions: an answer with all of them may be more than the server keeps for a connection.
+    portions = [" ".join(f"harbour:fill:{n}" for n in range(start, start + 50)) for start in range(0, 500, 50)]
+    assert any(None in ask("harbour", f"MGET {portion}")[0] for portion in portions)
     assert ask("harbour", "SET harbour:new y", "MGET harbour:new") == ["OK", ["y"]]
     server.forget()
     assert server.state["StartedAt"] == started
