@@ -122,7 +122,10 @@ class ActionModule(ActionBase):
 
     @staticmethod
     def _options(templar: Any, variables: Mapping[str, Any]) -> list[Any]:
-        """Return what else decides how a container is made: the task that makes it, and what only that task reads."""
-        made_by = (ROLE / "tasks" / "run.yml").read_text(encoding="utf-8")
+        """Return what else decides how a container is made: the task that makes it, the filters and variables in it."""
+        made_by = [(ROLE / "tasks" / "run.yml"), Path(container.__file__)]
         names = ("container_log_files", "container_log_size")
-        return [made_by, *(str(templar.template(variables[name])) for name in names)]
+        return [
+            *(path.read_text(encoding="utf-8") for path in made_by),
+            *(str(templar.template(variables[name])) for name in names),
+        ]
