@@ -21,10 +21,6 @@ options:
     description: The stack's directory, where the records of its containers are.
     type: path
     required: true
-  engine_socket:
-    description: The engine's socket.
-    type: path
-    default: /var/run/docker.sock
 attributes:
   check_mode:
     support: full
@@ -58,12 +54,11 @@ def main() -> None:
         argument_spec={
             "stack": {"type": "str", "required": True},
             "data_dir": {"type": "path", "required": True},
-            "engine_socket": {"type": "path", "default": SOCKET},
         },
         supports_check_mode=True,
     )
     try:
-        engine = look(module.params["engine_socket"], module.params["stack"], module.params["data_dir"])
+        engine = look(SOCKET, module.params["stack"], module.params["data_dir"])
     except OSError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, engine=engine)

@@ -20,10 +20,6 @@ options:
     description: Directory of the stack's volumes.
     type: path
     required: true
-  engine_socket:
-    description: The engine's socket.
-    type: path
-    default: /var/run/docker.sock
 attributes:
   check_mode:
     support: full
@@ -61,24 +57,23 @@ MOST = 20
 """Files that are named of each site; the rest is counted."""
 
 
-def foreign_containers(socket: str, stack: str) -> list[str]:
-    """List the containers of others on the stack's networks."""
+def foreign_containers(containers: list[dict[str, Any]], networks: list[dict[str, Any]], stack: str) -> list[str]:
+    """List the containers of others on the stack's networks.
+
+    :param containers: the engine's list of them, with their networks.
+    :param networks: the engine's list of them. Labels tell whose they are: another stack's name may begin alike.
+    """
+    own = {network["Name"] for network in networks if (network.get("Labels") or {}).get(STACK_LABEL) == stack}
     found = []
-    for container in ask(socket, "/containers/json?all=1") or []:
+    for container in containers:
         if (container.get("Labels") or {}).get(STACK_LABEL) == stack:
             continue
-        networks = sorted(
-            name
-            for name in (container.get("NetworkSettings") or {}).get("Networks") or {}
-            if name.startswith(f"{stack}-")
-        )
-        ports: list[Any] = sorted(
-            {port["PublicPort"] for port in container.get("Ports") or [] if port.get("PublicPort")}
-        )
-        if networks:
+        joined = sorted(own & set((container.get("NetworkSettings") or {}).get("Networks") or {}))
+        ports = sorted({port["PublicPort"] for port in container.get("Ports") or [] if port.get("PublicPort")})
+        if joined:
             name = (container.get("Names") or [container["Id"][:12]])[0].lstrip("/")
             published = f", publishes {', '.join(map(str, ports))}" if ports else ""
-            found.append(f"container {name} of others on network {', '.join(networks)}{published}")
+            found.append(f"container {name} of others on network {', '.join(joined)}{published}")
     return found
 
 
@@ -106,11 +101,12 @@ def main() -> None:
         argument_spec={
             "stack": {"type": "str", "required": True},
             "volumes": {"type": "path", "required": True},
-            "engine_socket": {"type": "path", "default": SOCKET},
         },
         supports_check_mode=True,
     )
-    strangers = foreign_containers(module.params["engine_socket"], module.params["stack"])
+    # Where no engine answers, there is no container of anybody.
+    containers, networks = ask(SOCKET, "/containers/json?all=1") or [], ask(SOCKET, "/networks") or []
+    strangers = foreign_containers(containers, networks, module.params["stack"])
     module.exit_json(changed=False, strangers=strangers + programs(module.params["volumes"]))
 
 

@@ -36,10 +36,6 @@ options:
     description: The engine's directory when the engine does not answer and cannot say it.
     type: path
     default: /var/lib/docker
-  engine_socket:
-    description: The engine's socket.
-    type: path
-    default: /var/run/docker.sock
 attributes:
   check_mode:
     support: full
@@ -178,7 +174,6 @@ def main() -> None:
         argument_spec={
             "data_dir": {"type": "path", "required": True},
             "engine_dir": {"type": "path", "default": "/var/lib/docker"},
-            "engine_socket": {"type": "path", "default": SOCKET},
             "stack": {"type": "str", "required": True},
             "lock": {"type": "path", "required": True},
             "run": {"type": "dict", "required": True},
@@ -201,7 +196,7 @@ def main() -> None:
     facts = {name: value for name, value in facts.items() if name.startswith("ansible_")}
     data_dir = os.path.realpath(module.params["data_dir"])
     try:
-        engine = look(module.params["engine_socket"], module.params["stack"], data_dir)
+        engine = look(SOCKET, module.params["stack"], data_dir)
     except OSError as error:
         module.fail_json(msg=str(error))
     engine_dir = (engine["info"] or {}).get("DockerRootDir") or module.params["engine_dir"]

@@ -1,0 +1,76 @@
+"""What stands in a stack and belongs to nobody: containers of others on its networks, programs among uploads."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from module_utils import engine_api
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def load() -> ModuleType:
+    """Load the module as Ansible does on a target, where module_utils have this name."""
+    sys.modules["ansible.module_utils.engine_api"] = engine_api
+    spec = importlib.util.spec_from_file_location(
+        "stack_strangers", ROOT / "roles" / "container" / "library" / "stack_strangers.py"
+    )
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+strangers = load()
+
+
+def network(name: str, stack: str | None) -> dict[str, Any]:
+    """Return one of the engine's networks."""
+    return {"Name": name, "Labels": {"pressdock.stack": stack} if stack else None}
+
+
+def container(name: str, stack: str | None, *networks: str, port: int = 0) -> dict[str, Any]:
+    """Return one of the engine's containers."""
+    return {
+        "Id": "0a1b2c3d4e5f67",
+        "Names": [f"/{name}"],
+        "Labels": {"pressdock.stack": stack} if stack else {},
+        "Ports": [{"PrivatePort": 80, "PublicPort": port}] if port else [{"PrivatePort": 80}],
+        "NetworkSettings": {"Networks": {one: {} for one in networks}},
+    }
+
+
+def test_containers_of_others_on_own_networks_are_found_and_no_other() -> None:
+    """Another stack whose name begins like this one's is not on this one's networks."""
+    networks = [network("shop-web", "shop"), network("shop-2-web", "shop-2"), network("shop-like", None)]
+    containers = [
+        container("shop-nginx", "shop", "shop-web"),
+        container("shop-2-nginx", "shop-2", "shop-2-web"),
+        container("other", None, "shop-like", "bridge"),
+        container("intruder", None, "bridge", "shop-web", port=9099),
+    ]
+    assert strangers.foreign_containers(containers, networks, "shop") == [
+        "container intruder of others on network shop-web, publishes 9099"
+    ]
+
+
+def test_programs_among_uploads_are_named_and_many_are_counted(tmp_path: Path) -> None:
+    uploads = tmp_path / "sites" / "blog" / "wp-content" / "uploads"
+    (uploads / "2026").mkdir(parents=True)
+    (uploads / "2026" / "photo.jpg").touch()
+    (uploads / "2026" / "shell.PhP7").touch()
+    elsewhere = tmp_path / "sites" / "blog" / "wp-content" / "plugins"
+    elsewhere.mkdir()
+    (elsewhere / "plugin.php").touch()
+    assert strangers.programs(str(tmp_path)) == ["program among the uploads of site blog: 2026/shell.PhP7"]
+    for number in range(25):
+        (uploads / f"{number:02}.php").touch()
+    found = strangers.programs(str(tmp_path))
+    assert len(found) == 21
+    assert found[-1] == "program among the uploads of site blog: 6 more"
+    assert strangers.programs(str(tmp_path / "nowhere")) == []
