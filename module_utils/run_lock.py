@@ -13,6 +13,7 @@ import getpass
 import json
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,23 @@ def acquire(path: str, run: dict[str, Any], over: dict[str, Any] | None, keep: b
             file.flush()
             os.fsync(file.fileno())
     return None
+
+
+def take(ask: Callable[[dict[str, Any]], dict[str, Any]], host: str) -> dict[str, Any]:
+    """Ask a target for its lock in this run's name, once more where this machine knows that the holder has ended.
+
+    For actions: a task runs in a process of its own, whose parent is the run.
+
+    :param ask: runs a module that calls :func:`acquire`, with these arguments more; returns what it returned.
+    :param host: what the target is called.
+    :return: the last result; a failed one where another run works on the target.
+    """
+    arguments: dict[str, Any] = {"run": this_run(os.getppid())}
+    result = ask(arguments)
+    if (holder := result.get("holder")) and is_dead(holder):
+        result = ask({**arguments, "over": holder})
+        holder = result.get("holder")
+    return {"failed": True, "msg": refusal(host, holder)} if holder else dict(result)
 
 
 def refusal(host: str, holder: dict[str, Any]) -> str:

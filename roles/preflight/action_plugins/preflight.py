@@ -8,7 +8,6 @@ the rules of filter_plugins/preflight.py.
 
 from __future__ import annotations
 
-import os
 import stat
 import sys
 from collections.abc import Mapping
@@ -68,17 +67,15 @@ class ActionModule(ActionBase):
             "data_dir": data_dir if placed else "/srv",
             "stack": str(declared.values.get("stack_name") or ""),
             "lock": str(declared.values.get("preflight_lock_file") or self._defaults["preflight_lock_file"]),
-            # A task runs in a process of its own; its parent is the run.
-            "run": run_lock.this_run(os.getppid()),
         }
-        look = self._execute_module(module_name="preflight", module_args=arguments, task_vars=variables)
-        if (holder := look.get("holder")) and run_lock.is_dead(holder):
-            arguments["over"] = holder
-            look = self._execute_module(module_name="preflight", module_args=arguments, task_vars=variables)
-        if holder := look.get("holder"):
-            return {"failed": True, "msg": run_lock.refusal(str(variables.get("inventory_hostname")), holder)}
+
+        def ask(who: dict[str, Any]) -> dict[str, Any]:
+            found = self._execute_module(module_name="preflight", module_args={**arguments, **who}, task_vars=variables)
+            return dict(found)
+
+        look = run_lock.take(ask, str(variables.get("inventory_hostname")))
         if look.get("failed") or "host" not in look:
-            return dict(look)
+            return look
         host = look["host"] if placed else {**look["host"], "real_data_dir": None}
         problems += rules.host_problems(declared, host)
         problems = list(dict.fromkeys(problems))

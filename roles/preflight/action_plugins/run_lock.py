@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,15 +23,9 @@ class ActionModule(ActionBase):
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Ask the target, and again where this machine knows that the other run has ended."""
         super().run(tmp, task_vars)
-        # A task runs in a process of its own; its parent is the run.
-        arguments = {"path": self._task.args["path"], "run": run_lock.this_run(os.getppid())}
-        result = self._execute_module(module_name="run_lock", module_args=arguments, task_vars=task_vars)
-        holder = result.get("holder")
-        if holder and run_lock.is_dead(holder):
-            arguments["over"] = holder
-            result = self._execute_module(module_name="run_lock", module_args=arguments, task_vars=task_vars)
-            holder = result.get("holder")
-        if holder:
-            host = (task_vars or {}).get("inventory_hostname", "the target")
-            return {"failed": True, "msg": run_lock.refusal(host, holder)}
-        return dict(result)
+
+        def ask(who: dict[str, Any]) -> dict[str, Any]:
+            arguments = {"path": self._task.args["path"], **who}
+            return dict(self._execute_module(module_name="run_lock", module_args=arguments, task_vars=task_vars))
+
+        return run_lock.take(ask, str((task_vars or {}).get("inventory_hostname")))
