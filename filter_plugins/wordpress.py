@@ -25,18 +25,16 @@ def wordpress_change(change: Mapping[str, Any]) -> str:
     return f"{what}: {shown[0]} -> {shown[1]}"
 
 
-RECONCILER = "/usr/local/lib/wordpress/reconcile.php"
-
-
-def wordpress_questions(states: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+def wordpress_questions(states: Mapping[str, Mapping[str, Any]], reconciler: list[str]) -> list[dict[str, Any]]:
     """Ask each site what it differs in: the reconciler in its check mode.
 
     :param states: site name to its declared state, as the reconciler takes it.
+    :param reconciler: its command.
     """
     return [
         {
             "container": f"wordpress-{name}",
-            "argv": ["php", RECONCILER],
+            "argv": reconciler,
             "user": "wordpress",
             "stdin": json.dumps({**state, "check": True}),
         }

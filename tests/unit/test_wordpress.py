@@ -75,8 +75,9 @@ def test_names_what_nobody_declares() -> None:
 
 
 def test_questions_only_compare() -> None:
-    (question,) = wordpress_questions({"blog": {"title": "Ahoi", "check": False}})
+    (question,) = wordpress_questions({"blog": {"title": "Ahoi", "check": False}}, ["php", "x.php"])
     assert question["container"] == "wordpress-blog"
+    assert question["argv"] == ["php", "x.php"]
     assert json.loads(question["stdin"]) == {"title": "Ahoi", "check": True}
 
 
