@@ -25,8 +25,6 @@ description:
     C(since). The last three are null where they are not known.
 """
 
-NAMED = "Name what differed"
-"""End of the names of tasks whose message is a list of differences, a line each."""
 STEP = re.compile(r"^(?P<what>.*?): (?P<running>\S.*) -> (?P<declared>\S.*)$")
 COLUMNS = ("part", "what", "declared", "running", "since")
 WIDTHS = {"part": 30, "what": 44, "declared": 34, "running": 34, "since": 20}
@@ -70,11 +68,12 @@ def rows(task: str, result: Mapping[str, Any], item: str) -> list[dict[str, Any]
     part = "stack" if role in ("", "container") else role
     if "container" in result and isinstance(result.get("diff"), dict):
         return container_rows(result)
-    if name.endswith(NAMED) or ("msg" in result and "changes" not in result):
-        part = f"site {item}" if role == "wordpress" and item else part
-        return [line_row(part, line) for line in lines(result.get("msg", item))]
     if result.get("changes"):
         return [line_row(part, str(line)) for line in result["changes"]]
+    # A task that only names what another one has found.
+    if "msg" in result:
+        part = f"site {item}" if role == "wordpress" and item else part
+        return [line_row(part, line) for line in lines(result["msg"])]
     return [row(part, f"{name.rpartition(' | ')[2]}{f' ({item})' if item else ''}")]
 
 
@@ -154,6 +153,6 @@ class CallbackModule(CallbackBase):
             temporary.replace(file)
 
     def _note(self, result: Any, item: str) -> None:
-        task, what = result.task.get_name(), result.result
-        if what.get("changed"):
-            self._drift.setdefault(result.host.get_name(), []).extend(rows(task, what, item))
+        if result.result.get("changed"):
+            found = rows(result.task.get_name(), result.result, item)
+            self._drift.setdefault(result.host.get_name(), []).extend(found)

@@ -1,0 +1,101 @@
+"""`make drift` on this scenario's stack: what it says, that it changes nothing, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.runs import PROJECT, Runs
+from tests.support.stack import Stack
+
+UPLOAD = "/srv/harbour/quayside/volumes/sites/market/wp-content/uploads/shell.php"
+
+
+@pytest.fixture
+def _stranger(stack: Stack) -> Iterator[None]:
+    """Leave a program among the uploads, which no run touches."""
+    stack.host.check_output("touch %s", UPLOAD)
+    yield
+    stack.host.check_output("rm %s", UPLOAD)
+
+
+def report(runs: Runs, folder: Path) -> tuple[int, list[dict[str, Any]], str]:
+    """Run scripts/drift; return its exit status, the differences in its file, and what it printed."""
+    file = folder / "drift.json"
+    done = subprocess.run(
+        [
+            PROJECT / "scripts/drift",
+            "--file",
+            str(file),
+            f"--inventory={PROJECT}/molecule/shared/inventory",
+            f"--extra-vars=@{runs.scenario}/vars/stack.yml",
+        ],
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert file.exists(), done.stdout + done.stderr
+    document = json.loads(file.read_text())
+    assert document["failed"] == {}
+    return done.returncode, document["hosts"]["instance"]["drift"], done.stdout
+
+
+@pytest.mark.destructive
+def test_nothing_differs(runs: Runs, tmp_path: Path) -> None:
+    runs.converge()
+    status, differences, output = report(runs, tmp_path)
+    assert (status, differences) == (0, [])
+    assert "instance: as declared" in output
+
+
+@pytest.mark.destructive
+@pytest.mark.usefixtures("_stranger")
+def test_what_no_run_touches_is_told_where_nothing_else_differs(runs: Runs, tmp_path: Path) -> None:
+    """The run that compares ends early then; the look for strangers follows all the same."""
+    runs.converge()
+    status, differences, _ = report(runs, tmp_path)
+    assert status == 2
+    assert [entry["what"] for entry in differences] == ["program among the uploads of site market: shell.php"]
+
+
+@pytest.mark.destructive
+def test_differences_are_told_and_left(runs: Runs, stack: Stack, tmp_path: Path) -> None:
+    """An option, an account, a stopped container and a file, with their values where they have some."""
+    runs.converge()
+    stack.host.check_output("docker stop quayside-adminer")
+    stack.host.check_output("docker exec quayside-mariadb mariadb -e %s", "CREATE USER pirate@'%'")
+    stack.host.check_output(
+        "docker exec quayside-mariadb mariadb -e %s",
+        "UPDATE wharf_market.stall_options SET option_value = 'Gekapert' WHERE option_name = 'blogname'",
+    )
+    stack.host.check_output("chmod 0444 /srv/harbour/quayside/secrets/redis/users.acl")
+    before = runs.engine_now()
+    status, differences, output = report(runs, tmp_path)
+    assert status == 2
+    told = {(entry["part"], entry["what"]): (entry["declared"], entry["running"]) for entry in differences}
+    assert told == {
+        ("container adminer", "running"): (True, False),
+        ("mariadb", "account pirate@%: not declared, dropped"): (None, None),
+        ("site market", "option blogname"): ('"Der Markt"', '"Gekapert"'),
+        ("stack", "/srv/harbour/quayside/secrets/redis/users.acl: mode"): (None, None),
+    }
+    assert next(entry["since"] for entry in differences if entry["part"] == "container adminer")
+    assert "instance: 4 differences" in output
+    now = runs.engine_now()
+    assert {n: s.comparable["status"] for n, s in now.items()} == {n: s.comparable["status"] for n, s in before.items()}
+    assert stack.host.file("/srv/harbour/quayside/secrets/redis/users.acl").mode == 0o444
+    runs.converge()
+    assert report(runs, tmp_path)[:2] == (0, [])
+
+
+def test_it_refuses_to_be_more_than_a_report(runs: Runs) -> None:
+    result = runs.play(str(PROJECT / "playbooks/drift.yml"))
+    assert result.returncode != 0
+    assert "only reports" in result.stdout + result.stderr
