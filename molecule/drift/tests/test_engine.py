@@ -1,0 +1,23 @@
+"""An engine that somebody has stopped is started, and then seen as it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.runs import Runs
+from tests.support.stack import Stack
+
+
+@pytest.mark.destructive
+def test_stopped_engine_is_started_and_its_containers_stay(runs: Runs, stack: Stack) -> None:
+    """They run on without it, and the run that starts it finds them as declared: what it saw before is forgotten."""
+    runs.converge()
+    before = {name: (one.identifier, one.started_at) for name, one in runs.engine_now().items()}
+    assert before
+    stack.host.check_output("systemctl reset-failed docker.service; systemctl stop docker.socket docker.service")
+    assert stack.host.run("docker info").rc != 0
+    assert {task for task, _ in runs.converge().changed_items} == {
+        "Start | Restart the engine with its configuration, now and at every boot"
+    }
+    assert {name: (one.identifier, one.started_at) for name, one in runs.engine_now().items()} == before
+    assert runs.converge().changes == []
