@@ -1,22 +1,13 @@
 """bench/run.py: how a converge's stages are told from its tasks."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / "bench" / "run.py"
-BUILD = SCRIPT.parents[1] / "roles" / "container" / "tasks" / "build.yml"
+from tests.support.load import load
+from tests.support.runs import PROJECT
 
-spec = importlib.util.spec_from_file_location("bench_run", SCRIPT)
-assert spec
-assert spec.loader
-bench = importlib.util.module_from_spec(spec)
-sys.modules[spec.name] = bench
-# A data class looks its own module up.
-sys.modules[spec.name] = bench
-spec.loader.exec_module(bench)
+BUILD = PROJECT / "roles" / "container" / "tasks" / "build.yml"
+
+bench = load("bench/run.py", "bench_run")
 
 ANNOUNCED = [
     (1.0, "preflight : Check"),

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.load import load
 
-
-def load() -> ModuleType:
-    """Load the callback, which is no module of a package."""
-    spec = importlib.util.spec_from_file_location("drift_callback", ROOT / "callback_plugins" / "drift.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-drift = load()
+drift = load("callback_plugins/drift.py", "drift_callback")
 CONTAINER: dict[str, Any] = {
     "item": {"name": "nginx"},
     "changed": True,

@@ -4,30 +4,18 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.util
 import io
 import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
+from tests.support.load import load
 
-def load() -> ModuleType:
-    """Import the module from its role."""
-    path = Path(__file__).parents[2] / "roles/container/library/host_files.py"
-    spec = importlib.util.spec_from_file_location("host_files", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-host_files = load()
+host_files = load("roles/container/library/host_files.py")
 UID, GID = os.getuid(), os.getgid()
 FILES = {"users.acl": "user default off\n", "deep/er/token": "käse"}
 

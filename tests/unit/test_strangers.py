@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from module_utils import engine_api
+from tests.support.load import load
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def load() -> ModuleType:
-    """Load the module as Ansible does on a target, where module_utils have this name."""
-    sys.modules["ansible.module_utils.engine_api"] = engine_api
-    spec = importlib.util.spec_from_file_location(
-        "stack_strangers", ROOT / "roles" / "container" / "library" / "stack_strangers.py"
-    )
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-strangers = load()
+# On a target module_utils have this name.
+sys.modules["ansible.module_utils.engine_api"] = engine_api
+strangers = load("roles/container/library/stack_strangers.py")
 
 
 def network(name: str, stack: str | None) -> dict[str, Any]:

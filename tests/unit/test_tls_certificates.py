@@ -1,14 +1,11 @@
 """The certificates: issued once, issued again when they have to be, and never without saying why."""
 
 import datetime as dt
-import importlib.util
 import os
 import stat
-import sys
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -19,25 +16,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
 from filter_plugins import tls
+from tests.support.load import load
 
-ROLE = Path(__file__).resolve().parents[2] / "roles" / "certificates"
 NOW = dt.datetime(2031, 5, 6, 7, 8, 9, tzinfo=dt.UTC)
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
 
-def load(name: str, path: Path) -> ModuleType:
-    """Import a file under the name that Ansible gives it on a target."""
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-pairs = load("ansible.module_utils.tls_pairs", ROLE / "module_utils" / "tls_pairs.py")
-module = load("tls_certificates", ROLE / "library" / "tls_certificates.py")
+pairs = load("roles/certificates/module_utils/tls_pairs.py", "ansible.module_utils.tls_pairs")
+module = load("roles/certificates/library/tls_certificates.py")
 
 
 @pytest.fixture(autouse=True)
