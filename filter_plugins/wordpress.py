@@ -12,17 +12,20 @@ from ansible.errors import AnsibleFilterError
 def wordpress_change(change: Mapping[str, Any]) -> str:
     """Write one change of a report as a line: ``option blogname: "Old" -> "New"``.
 
-    A change without values, such as that of a password, is only named. Raises AnsibleFilterError when `change` is not
+    A change without values, such as that of a password, is only named. One in several places ends in their number:
+    ``address in wp_posts.post_content: "https://old" -> "https://new" (12 values)``. Raises AnsibleFilterError when `change` is not
     an entry of a report.
     """
     try:
         what, before, after = change["what"], change["from"], change["to"]
     except (KeyError, TypeError):
         raise AnsibleFilterError("wordpress_change: needs a change with what, from and to") from None
+    number = change.get("values")
+    places = "" if number is None else f" ({number} value{'' if number == 1 else 's'})"
     if before is None and after is None:
-        return str(what)
+        return f"{what}{places}"
     shown = ["none" if value is None else json.dumps(value, ensure_ascii=False) for value in (before, after)]
-    return f"{what}: {shown[0]} -> {shown[1]}"
+    return f"{what}: {shown[0]} -> {shown[1]}{places}"
 
 
 def wordpress_questions(states: Mapping[str, Mapping[str, Any]], reconciler: list[str]) -> list[dict[str, Any]]:

@@ -42,6 +42,21 @@ def test_names_changes_of_changed_sites_only() -> None:
     assert named == {"blog": lines}
 
 
+def test_change_in_several_places_ends_in_their_number() -> None:
+    changes: list[dict[str, Any]] = [
+        {"what": "address in a.b", "from": "https://old", "to": "https://new", "values": 12},
+        {"what": "address in a.c", "from": "https://old", "to": "https://new", "values": 1},
+        {"what": "address in a.d: left alone (5, 7)", "from": None, "to": None, "values": 2},
+    ]
+    assert wordpress_changes([result("blog", changes)]) == {
+        "blog": [
+            'address in a.b: "https://old" -> "https://new" (12 values)',
+            'address in a.c: "https://old" -> "https://new" (1 value)',
+            "address in a.d: left alone (5, 7) (2 values)",
+        ]
+    }
+
+
 def test_problems_are_the_reconcilers_words_without_secrets() -> None:
     results = [
         result("blog"),

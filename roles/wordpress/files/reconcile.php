@@ -7,7 +7,8 @@
  *           "theme": ..., "plugins": [slug, ...], "object_cache": "builtin", "options": {name: value, ...}, "directory_url": ...,
  *           "packages": [{"kind": "plugin", "slug": ..., "version": ..., "from": ..., "sha256": ..., "digest": ...}, ...],
  *           "multisite": null, or {"type": "subdirectory", "upload_limit": bytes, "sites": {name: title, ...}}}
- *     out: {"changed": true, "installed": false, "wordpress": "6.8", "changes": [{"what": ..., "from": ..., "to": ...}],
+ *     out: {"changed": true, "installed": false, "wordpress": "6.8",
+ *           "changes": [{"what": ..., "from": ..., "to": ..., "values": number of places, if there are several}, ...],
  *           "missing": [digest, ...], "foreign": ["plugin x", ...]}
  *
  * "installed" says whether this run installed the site; with "check", "changes" are predictions and nothing is
@@ -20,6 +21,8 @@
  *
  * Plugins, themes and the site's own must-use plugins are not loaded: a broken one must not prevent the repair. Nor is
  * an object cache that is not ours, and ours only passes on what is written (see cache.php).
+ *
+ * Another address is more than two options: address.php.
  *
  * A network of sites is more than one site: network.php. A site that is to become one is brought as far as that; the rest
  * is done by a second process, which WordPress is loaded into as a network.
@@ -46,7 +49,7 @@ final class Problem extends \RuntimeException
 /** What was (or in check mode: would be) changed, in order. */
 final class Report
 {
-    /** @var list<array{what: string, from: mixed, to: mixed}> */
+    /** @var list<array{what: string, from: mixed, to: mixed, values?: int}> */
     public array $changes = [];
 
     public function __construct(public readonly bool $check)
@@ -60,6 +63,12 @@ final class Report
         if (!$this->check) {
             $make();
         }
+    }
+
+    /** Notes the same change in a number of places. */
+    public function count(string $what, mixed $from, mixed $to, int $values): void
+    {
+        $this->changes[] = ['what' => $what, 'from' => $from, 'to' => $to, 'values' => $values];
     }
 }
 
@@ -89,7 +98,7 @@ final class Declaration
     public readonly ?array $multisite;
 
     /** Options that other fields declare; two sources for one value would overwrite each other on every run. */
-    private const DECLARED_ELSEWHERE = [
+    public const DECLARED_ELSEWHERE = [
         'blogname' => 'title', 'siteurl' => 'domain', 'home' => 'domain', 'WPLANG' => 'locale',
         'timezone_string' => 'timezone', 'gmt_offset' => 'timezone', 'permalink_structure' => 'permalinks',
         'admin_email' => "the administrator's email", 'template' => 'theme', 'stylesheet' => 'theme',
@@ -861,6 +870,7 @@ umask(0022);
 require __DIR__ . '/packages.php';
 require __DIR__ . '/cache.php';
 require __DIR__ . '/network.php';
+require __DIR__ . '/address.php';
 require_once SITE_FILE;
 require CORE . 'wp-includes/version.php';
 
@@ -893,6 +903,11 @@ if ($pressdock_installing && $pressdock_declared->check) {
 if ($pressdock_installing) {
     $pressdock_database->dropStaging();
     define('PRESSDOCK_TABLE_PREFIX', STAGING . $pressdock_prefix);
+}
+$pressdock_address = new Address($pressdock_declared, $pressdock_report, $pressdock_database->connection, $pressdock_prefix,
+    $pressdock_network);
+if (!$pressdock_installing) {
+    $pressdock_address->begin();
 }
 $pressdock_network->move();
 $pressdock_network->mark();
@@ -974,6 +989,11 @@ wp_installing(false);
 $EZSQL_ERROR = [];
 reconcile_site($pressdock_declared, $pressdock_report);
 $pressdock_cached_state->report($pressdock_report);
+if ($pressdock_installing) {
+    $pressdock_address->remember();
+} else {
+    $pressdock_address->follow();
+}
 if ($EZSQL_ERROR) {
     throw new Problem('the database refused a query: ' . end($EZSQL_ERROR)['error_str']);
 }
