@@ -20,6 +20,9 @@ class Site:
     name: str
     prefix: str
     """Of its tables."""
+    host: str = ""
+    """Its host name, where that is not made of its name."""
+    port: int = 8445
 
     @property
     def container(self) -> Container:
@@ -29,16 +32,16 @@ class Site:
     @property
     def domain(self) -> str:
         """Its host name."""
-        return f"{self.name}.example.test"
+        return self.host or f"{self.name}.example.test"
 
     @property
     def url(self) -> str:
         """Its address."""
-        return f"https://{self.domain}:8445"
+        return f"https://{self.domain}:{self.port}"
 
     def wordpress(self, expression: str) -> Any:
         """Let WordPress evaluate a PHP expression, as in a request of this site; returns what JSON can say of it."""
-        return evaluate(self.container, expression, f"{self.domain}:8445")
+        return evaluate(self.container, expression, f"{self.domain}:{self.port}")
 
     def sql(self, statement: str) -> str:
         """Ask the database server."""
@@ -57,7 +60,12 @@ class Site:
         ]
         path = script if script.startswith("/tmp/") else CORE + script  # noqa: S108 -- of the container
         visited = "/" if script == "/index.php" else script
-        given = {"REQUEST_URI": visited, "HTTP_HOST": f"{self.domain}:8445", "SERVER_NAME": self.domain, **parameters}
+        given = {
+            "REQUEST_URI": visited,
+            "HTTP_HOST": f"{self.domain}:{self.port}",
+            "SERVER_NAME": self.domain,
+            **parameters,
+        }
         words = [address, path, body, *(f"{name}={value}" for name, value in given.items())]
         command = "python3 /root/fastcgi.py " + " ".join(["%s"] * len(words))
         return str(self.stack.host.check_output(command, *words))

@@ -496,7 +496,8 @@ final class Address
                 $this->report->check || $this->connection->begin_transaction();
                 $list = implode(', ', $keys);
                 $marks = implode(', ', array_fill(0, count($keys), '?'));
-                $rows = $this->rows("SELECT $list FROM `$table` WHERE $filter" . ($last === null ? '' : " AND ($list) > ($marks)")
+                // Equal rows without a key are one.
+                $rows = $this->rows("SELECT DISTINCT $list FROM `$table` WHERE $filter" . ($last === null ? '' : " AND ($list) > ($marks)")
                     . " ORDER BY $list LIMIT " . self::BATCH, $last ?? []);
                 foreach ($rows as $key) {
                     $this->row($table, $texts, $keys, $unique, $kept, $key, $batch_changed, $batch_left);
