@@ -13,8 +13,8 @@ def wordpress_change(change: Mapping[str, Any]) -> str:
     """Write one change of a report as a line: ``option blogname: "Old" -> "New"``.
 
     A change without values, such as that of a password, is only named. One in several places ends in their number:
-    ``address in wp_posts.post_content: "https://old" -> "https://new" (12 values)``. Raises AnsibleFilterError when `change` is not
-    an entry of a report.
+    ``address in wp_posts.post_content: "https://old" -> "https://new" (12 values)``. Raises AnsibleFilterError when
+    `change` is not an entry of a report.
     """
     try:
         what, before, after = change["what"], change["from"], change["to"]

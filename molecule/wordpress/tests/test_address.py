@@ -32,17 +32,20 @@ OWNERS_PASSWORD = (
 
 PLANT = """(function () {
     $old = 'OLD';
-    $deep = ['a' => [$old, ['ü 漢 🦀' => "$old/ü"], 7, 1.5, null], 'text' => serialize(['x' => serialize([$old])]),
-        'object' => (object) ['url' => "$old/o"], 'json' => json_encode(['u' => "$old/j"]), 'near' => 'NEAR'];
-    $block = '<!-- wp:group {"url":"' . str_replace('/', '\\\\/', "$old/b") . '","text":"\\u003ca href=\\u0022' . $old . '\\u0022"} -->';
+    $deep = [
+        'a' => [$old, ['ü 漢 🦀' => "$old/ü"], 7, 1.5, null], 'text' => serialize(['x' => serialize([$old])]),
+        'object' => (object) ['url' => "$old/o"], 'json' => json_encode(['u' => "$old/j"]), 'near' => 'NEAR',
+    ];
+    $block = '<!-- wp:group {"url":"' . str_replace('/', '\\\\/', "$old/b")
+        . '","text":"\\u003ca href=\\u0022' . $old . '\\u0022"} -->';
     $post = wp_insert_post(wp_slash(['post_title' => 'Umzug', 'post_status' => 'publish', 'post_name' => 'umzug',
-        'post_content' => "$block<img src=\\"$old/wp-content/x.png\\"> http://hafen.example.test:8445/ //hafen.example.test:8445/ "
-            . 'https://share.test/?u=' . urlencode("$old/teilen") . ' NEAR',
+        'post_content' => "$block<img src=\\"$old/wp-content/x.png\\"> http://hafen.example.test:8445/"
+            . ' //hafen.example.test:8445/ https://share.test/?u=' . urlencode("$old/teilen") . ' NEAR',
         'post_excerpt' => $old, 'guid' => "$old/?p=umzug"]));
     add_post_meta($post, 'umzug', wp_slash($deep));
     add_post_meta($post, 'umzug_json', wp_slash(json_encode($deep)));
-    $comment = wp_insert_comment(wp_slash(['comment_post_ID' => $post, 'comment_content' => "Siehe $old/x.", 'comment_author_url' => $old,
-        'comment_approved' => 1]));
+    $comment = wp_insert_comment(wp_slash(['comment_post_ID' => $post, 'comment_content' => "Siehe $old/x.",
+        'comment_author_url' => $old, 'comment_approved' => 1]));
     add_comment_meta($comment, 'umzug', $deep);
     $term = wp_insert_term('Umzug', 'category', ['description' => "<a href=\\"$old/t\\">"])['term_id'];
     add_term_meta($term, 'umzug', $deep);
@@ -61,15 +64,18 @@ READ = """(function () {
     [$post, $comment, $term, $user] = IDS;
     $open = function ($value) use (&$open) {
         $value = is_object($value) ? (array) $value : $value;
-        return is_array($value) ? array_map($open, $value) : (is_serialized($value) ? $open(unserialize($value)) : $value);
+        if (is_array($value)) {
+            return array_map($open, $value);
+        }
+        return is_serialized($value) ? $open(unserialize($value)) : $value;
     };
     return $open([
         get_post($post)->post_content, get_post($post)->post_excerpt, get_post_meta($post, 'umzug', true),
         json_decode(get_post_meta($post, 'umzug_json', true)), get_comment($comment)->comment_content,
-        get_comment($comment)->comment_author_url, get_comment_meta($comment, 'umzug', true), get_term($term)->description,
-        get_term_meta($term, 'umzug', true), get_userdata($user)->user_url, get_user_meta($user, 'description', true),
-        get_user_meta($user, 'umzug', true), get_option('umzug'), get_option('umzug_near'), get_option('widget_text')[2],
-        get_theme_mod('umzug'), get_permalink($post), home_url('/'), site_url('/'),
+        get_comment($comment)->comment_author_url, get_comment_meta($comment, 'umzug', true),
+        get_term($term)->description, get_term_meta($term, 'umzug', true), get_userdata($user)->user_url,
+        get_user_meta($user, 'description', true), get_user_meta($user, 'umzug', true), get_option('umzug'), get_option('umzug_near'),
+        get_option('widget_text')[2], get_theme_mod('umzug'), get_permalink($post), home_url('/'), site_url('/'),
     ]);
 })()"""
 
@@ -85,24 +91,30 @@ UNPLANT = """(function () {
 })()"""
 
 TABLES = f"""
-CREATE TABLE hafen_x_numbered (id BIGINT UNSIGNED PRIMARY KEY AUTO_INCREMENT, url TEXT, note VARCHAR(200), raw BLOB,
+CREATE TABLE hafen_x_numbered (
+    id BIGINT UNSIGNED PRIMARY KEY AUTO_INCREMENT, url TEXT, note VARCHAR(200), raw BLOB,
     changed TIMESTAMP NOT NULL DEFAULT '2020-01-01 00:00:00' ON UPDATE CURRENT_TIMESTAMP,
     twin TEXT AS (CONCAT(url, '!')) VIRTUAL) DEFAULT CHARSET=utf8mb4;
-INSERT INTO hafen_x_numbered (url, note, raw) SELECT '{OLD}/', IF(seq % 2, 'ü {OLD}', NULL), '{OLD}' FROM seq_1_to_450;
+INSERT INTO hafen_x_numbered (url, note, raw)
+    SELECT '{OLD}/', IF(seq % 2, 'ü {OLD}', NULL), '{OLD}' FROM seq_1_to_450;
 INSERT INTO hafen_x_numbered (url, note) VALUES ('{NEAR}', '{NEAR}');
-CREATE TABLE hafen_x_named (kind VARCHAR(20), name VARCHAR(99), value LONGTEXT, PRIMARY KEY (kind, name)) DEFAULT CHARSET=utf8mb4;
+CREATE TABLE hafen_x_named (kind VARCHAR(20), name VARCHAR(99), value LONGTEXT, PRIMARY KEY (kind, name))
+    DEFAULT CHARSET=utf8mb4;
 INSERT INTO hafen_x_named SELECT 'a', CONCAT('{OLD}/', seq), 'a:1:{{i:0;s:31:"{OLD}";}}' FROM seq_1_to_250;
 INSERT INTO hafen_x_named VALUES ('b', '{OLD}', '1'), ('b', '{NEW}', '2'), ('c', 'x', '{NEAR}');
 CREATE TABLE hafen_x_rows (n DOUBLE, line VARCHAR(200), data BLOB) DEFAULT CHARSET=latin1;
-INSERT INTO hafen_x_rows VALUES (0.1, 'Käpt''n {OLD}', x'ff00'), (0.1, 'Käpt''n {OLD}', x'ff00'), (NULL, '{OLD}', NULL), (2, '{NEAR}', NULL);
+INSERT INTO hafen_x_rows VALUES
+    (0.1, 'Käpt''n {OLD}', x'ff00'), (0.1, 'Käpt''n {OLD}', x'ff00'), (NULL, '{OLD}', NULL), (2, '{NEAR}', NULL);
 CREATE TABLE hafen_x_old (id INT PRIMARY KEY, line TEXT) ENGINE=MyISAM DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 INSERT INTO hafen_x_old VALUES (1, 'HTTPS://Hafen.Example.Test:8445/');
 CREATE TABLE hafen_x_short (id INT PRIMARY KEY, url VARCHAR(33), broken TEXT) DEFAULT CHARSET=utf8mb4;
-INSERT INTO hafen_x_short VALUES (1, '{OLD}', NULL), (2, '//hafen.example.test:8445', 'a:1:{{i:0;s:99:"{OLD}";}}'), (3, NULL, 'a:1:{{i:0;s:99:"x";}}');
+INSERT INTO hafen_x_short VALUES
+    (1, '{OLD}', NULL), (2, '//hafen.example.test:8445', 'a:1:{{i:0;s:99:"{OLD}";}}'),
+    (3, NULL, 'a:1:{{i:0;s:99:"x";}}');
 INSERT INTO hafen_options (option_name, option_value, autoload) VALUES
     ('_transient_umzug', '{OLD}', 'off'), ('_transient_timeout_umzug', '9999999999', 'off'),
     ('_transient_bleibt', 'x', 'off'), ('_transient_timeout_bleibt', '9999999999', 'off');
-"""
+"""  # noqa: S608 -- constants
 """Of plugins that nobody here knows, in all the ways in which tables are made."""
 DROP = (
     "DROP TABLE IF EXISTS hafen_x_numbered, hafen_x_named, hafen_x_rows, hafen_x_old, hafen_x_short;"
@@ -208,7 +220,10 @@ def test_content_follows_domain_and_port(runs: Runs, hafen: Site, moved: tuple[S
     finally:
         runs.play("converge.yml")
         hafen.wordpress(UNPLANT.replace("IDS", json.dumps(planted)))
-    assert places(hafen, NEW) == {"hafen_x_named.name": 1}
+    left = places(hafen, NEW)
+    # Of what WordPress itself has made meanwhile.
+    left.pop("hafen_posts.guid", None)
+    assert left == {"hafen_x_named.name": 1}
     hafen.sql(DROP)
 
 
@@ -243,8 +258,8 @@ def assert_moved(site: Site, before: Any, read: str) -> None:
         [f"2\t{NEAR}\tNULL", f"NULL\t{NEW}\tNULL", *[f"0.1\tKäpt'n {NEW}\tFF00"] * 2]
     )
     assert site.sql("SELECT line FROM hafen_x_old") == f"{NEW}/"
-    assert site.sql("SELECT option_name FROM hafen_options WHERE option_name LIKE '%umzug' OR option_name LIKE '%bleibt'"
-                    " ORDER BY 1").split() == ["_transient_bleibt", "_transient_timeout_bleibt", "umzug"]  # fmt: skip
+    names = "SELECT option_name FROM hafen_options WHERE option_name LIKE '%umzug' OR option_name LIKE '%bleibt'"
+    assert set(site.sql(names).split()) == {"_transient_bleibt", "_transient_timeout_bleibt", "umzug"}
     assert site.option("pressdock_addresses") == f'["{NEW}"]'
     assert (site.option("home"), site.option("siteurl")) == (NEW, NEW)
     assert site.logs_in("kapitaen", OWNERS_PASSWORD)
