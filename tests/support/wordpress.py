@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from tests.support.stack import Container, Stack
@@ -31,3 +32,11 @@ def ask_database(stack: Stack, database: str, statement: str) -> str:
     result = stack.container("mariadb").run(*arguments)
     assert result.rc == 0, result.stderr
     return str(result.stdout).strip("\n")
+
+
+def said(output: str, site: str) -> list[str]:
+    """Return what a run printed about the changes of a site."""
+    task = output.partition("TASK [wordpress : Sites | Name what differed]")[2].partition("\nTASK [")[0]
+    part = task.partition(f"(item={site})")[2].partition("(item=")[0].partition("\nPLAY RECAP")[0]
+    lines = re.findall(r"(?m)^    - (.*(?:\n      .*)*)", part)
+    return [re.sub(r"\s+", " ", line.strip("'").replace("''", "'")) for line in lines]

@@ -13,6 +13,7 @@ from tests.support.network import ADDRESS, PORT, Site, Visitor, title_of
 from tests.support.runs import Runs
 from tests.support.sites import VariablesLoader
 from tests.support.stack import Stack
+from tests.support.wordpress import said
 
 SUBSITES = {
     "inseln.example.test/": "Die &quot;Inseln&quot; &amp; Meer",
@@ -254,19 +255,44 @@ def test_network_cannot_be_switched_off_or_changed(runs: Runs, declared: dict[st
         assert visitor.get(url).status == 200, "nothing vanished"
 
 
+LINKS = (
+    "https://inseln.example.test:8446/nord/ https://inseln.example.test:8446 https://kanal.example.test:8446/"
+    " http://ost.kanal.example.test:8446/x //nirgends.kanal.example.test:8446/"
+)
+"""In posts and options of each site; no network has a site of the last one's name."""
+PLANTED = [
+    ("inseln", "", "/"), ("inseln", "", "/nord/"), ("inseln", "", "/hand/"), ("kanal", "", "/"),
+    ("kanal", "ost.kanal.example.test", "/"), ("kanal", "hand.kanal.example.test", "/"),
+]  # fmt: skip
+
+
 @pytest.mark.destructive
-def test_moved_and_converted(runs: Runs, declared: dict[str, Any], einzel: Site, visitor: Visitor) -> None:
+def test_moved_and_converted(
+    runs: Runs, declared: dict[str, Any], einzel: Site, visitor: Visitor, request: pytest.FixtureRequest
+) -> None:
     """In one run, to keep this short: both networks move, the single site becomes one and keeps its content."""
     number = einzel.wordpress(
         "wp_insert_post(['post_title' => 'Aus alter Zeit', 'post_status' => 'publish', 'post_name' => 'alt'])"
     )
+    for site, host, path in PLANTED:
+        post = f"['post_title' => 'Umzug', 'post_content' => '{LINKS}', 'post_status' => 'draft']"
+        plant = f"(bool) wp_insert_post(wp_slash({post})) "
+        meta = f"&& update_option('umzug', ['links' => explode(' ', '{LINKS}'), 'text' => serialize(['{LINKS}'])])"
+        assert request.getfixturevalue(site).wordpress(plant + meta, host, path) is True
     declared["inseln"]["domain"] = "archipel.example.test"
+    declared["inseln"]["aliases"] = ["inseln.example.test"]
     declared["kanal"]["domain"] = "fleet.example.test"
     declared["kanal"]["aliases"] = []
     del declared["einzel"]["maintenance"]
     declared["einzel"]["multisite"] = {"type": "subdirectory", "sites": {"neu": {"title": "Neu"}}}
-    run = runs.converge(extra(declared))
-    assert run.changes
+    check = runs.play("converge.yml", "--check", extra(declared))
+    assert check.returncode == 0, check.stdout + check.stderr
+    run = runs.play("converge.yml", extra(declared))
+    assert run.returncode == 0, run.stdout + run.stderr
+    for site in NETWORKS:
+        lines = said(run.stdout, site)
+        assert lines == said(check.stdout, site)
+        assert 'address in netz_2_posts.post_content: "https://' in "".join(lines)
     titles = {
         "archipel.example.test/": "Meer",
         "archipel.example.test/nord/": "Nord",
@@ -282,8 +308,25 @@ def test_moved_and_converted(runs: Runs, declared: dict[str, Any], einzel: Site,
         answer = visitor.get(url)
         assert answer.status == 200, url
         assert title in title_of(answer)
-        # Posts keep what their authors wrote.
-        assert not re.search(r"(?:inseln|kanal)\.example\.test:8446/(?:nord/)?wp-", answer.body)
+        network = "inseln" if "archipel" in url else "kanal"
+        assert not re.search(rf"//(?:[a-z]+\.)?{network}\.example\.test:8446", answer.body)
+    for site, host, path in PLANTED:
+        main = {"inseln": "archipel.example.test", "kanal": "fleet.example.test"}[site]
+        now = host.replace("kanal.example.test", main) or main
+        # Each network follows its own move; what only looks like its address stays.
+        moves = {"inseln": ("//inseln.example", "//archipel.example"), "kanal": ("kanal.example", "fleet.example")}
+        expected = LINKS.replace(*moves[site]).replace("//nirgends.fleet", "//nirgends.kanal")
+        if site == "kanal":
+            expected = expected.replace("http://ost", "https://ost")
+        read = (
+            "[get_posts(['post_status' => 'draft', 'title' => 'Umzug'])[0]->post_content,"
+            " implode(' ', get_option('umzug')['links']), unserialize(get_option('umzug')['text'])[0]]"
+        )
+        assert request.getfixturevalue(site).wordpress(read, now, path) == [expected] * 3
+    former = visitor.get("inseln.example.test/nord/?a=b%20c")
+    assert (former.status, former.header("location")) == (308, [f"https://archipel.example.test:{PORT}/nord/?a=b%20c"])
+    command = "curl --silent --insecure --resolve kanal.example.test:%s:%s https://kanal.example.test:%s/"
+    assert visitor.stack.host.run(command, str(PORT), ADDRESS, str(PORT)).rc == 35, "a name that nobody declares"
     assert einzel.wordpress(f"[is_multisite(), get_the_title({number}), get_super_admins()]") == [
         True,
         "Aus alter Zeit",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import time
 import urllib.parse
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import pytest
 
 from tests.support.runs import Runs
 from tests.support.stack import Stack
+from tests.support.wordpress import said
 
 Site = Any
 
@@ -74,8 +74,9 @@ READ = """(function () {
         json_decode(get_post_meta($post, 'umzug_json', true)), get_comment($comment)->comment_content,
         get_comment($comment)->comment_author_url, get_comment_meta($comment, 'umzug', true),
         get_term($term)->description, get_term_meta($term, 'umzug', true), get_userdata($user)->user_url,
-        get_user_meta($user, 'description', true), get_user_meta($user, 'umzug', true), get_option('umzug'), get_option('umzug_near'),
-        get_option('widget_text')[2], get_theme_mod('umzug'), get_permalink($post), home_url('/'), site_url('/'),
+        get_user_meta($user, 'description', true), get_user_meta($user, 'umzug', true), get_option('umzug'),
+        get_option('umzug_near'), get_option('widget_text')[2], get_theme_mod('umzug'), get_permalink($post),
+        home_url('/'), site_url('/'),
     ]);
 })()"""
 
@@ -154,14 +155,6 @@ def places(site: Site, url: str) -> dict[str, int]:
     ]
     counts = (line.split("\t") for line in site.sql(" UNION ALL ".join(questions)).splitlines())
     return {place: int(count) for place, count in counts if count != "0"}
-
-
-def said(output: str, site: str) -> list[str]:
-    """Return what a run printed about the changes of a site."""
-    task = output.partition("TASK [wordpress : Sites | Name what differed]")[2].partition("\nTASK [")[0]
-    part = task.partition(f"(item={site})")[2].partition("(item=")[0].partition("\nPLAY RECAP")[0]
-    lines = re.findall(r"(?m)^    - (.*(?:\n      .*)*)", part)
-    return [re.sub(r"\s+", " ", line.strip("'").replace("''", "'")) for line in lines]
 
 
 @pytest.fixture
