@@ -339,7 +339,7 @@ final class Address
         $known = $this->recorded ?? [$this->option('home'), $this->option('siteurl')];
         $known = array_map(static fn (?string $url): string => rtrim((string) $url, '/'), $known);
         $this->old = array_values(array_unique(array_filter($known, fn (string $url): bool
-            => $url !== $this->declared->url && preg_match('~^https?://[^\s/?#@]+(/[^\s?#]*)?$~i', $url) === 1)));
+            => $url !== $this->declared->url && preg_match('~^https?://[^\s/?#@:]+(:\d+)?(/[^\s?#]*)?$~iD', $url) === 1)));
         if ($this->old && !$this->report->check) {
             $this->record([...$this->old, $this->declared->url]);
         }
