@@ -112,13 +112,15 @@ CREATE TABLE hafen_x_short (id INT PRIMARY KEY, url VARCHAR(33), broken TEXT) DE
 INSERT INTO hafen_x_short VALUES
     (1, '{OLD}', NULL), (2, '//hafen.example.test:8445', 'a:1:{{i:0;s:99:"{OLD}";}}'),
     (3, NULL, 'a:1:{{i:0;s:99:"x";}}');
+CREATE TABLE hafen_x_unique (id INT PRIMARY KEY, url VARCHAR(99), UNIQUE KEY (url(31))) DEFAULT CHARSET=utf8mb4;
+INSERT INTO hafen_x_unique VALUES (1, '{OLD}/a'), (2, '{NEW}/b');
 INSERT INTO hafen_options (option_name, option_value, autoload) VALUES
     ('_transient_umzug', '{OLD}', 'off'), ('_transient_timeout_umzug', '9999999999', 'off'),
     ('_transient_bleibt', 'x', 'off'), ('_transient_timeout_bleibt', '9999999999', 'off');
 """  # noqa: S608 -- constants
 """Of plugins that nobody here knows, in all the ways in which tables are made."""
 DROP = (
-    "DROP TABLE IF EXISTS hafen_x_numbered, hafen_x_named, hafen_x_rows, hafen_x_old, hafen_x_short;"
+    "DROP TABLE IF EXISTS hafen_x_numbered, hafen_x_named, hafen_x_rows, hafen_x_old, hafen_x_short, hafen_x_unique;"
     " DELETE FROM hafen_options WHERE option_name LIKE '\\_transient%bleibt' OR option_name LIKE '\\_transient%umzug'"
 )
 
@@ -132,6 +134,7 @@ PLUGINS = [
     f'address in hafen_x_rows.line: "{OLD}" -> "{NEW}" (2 values)',
     "address in hafen_x_short.broken: left alone, because the serialised data cannot be read (2) (1 value)",
     "address in hafen_x_short.url: left alone, because the new one does not fit (1; 2) (2 values)",
+    "address in hafen_x_unique.url: left alone, because another row has the new one (1) (1 value)",
 ]
 """What a run says about those tables; equal rows without a key are one."""
 
@@ -216,7 +219,7 @@ def test_content_follows_domain_and_port(runs: Runs, hafen: Site, moved: tuple[S
     left = places(hafen, NEW)
     # Of what WordPress itself has made meanwhile.
     left.pop("hafen_posts.guid", None)
-    assert left == {"hafen_x_named.name": 1}
+    assert left == {"hafen_x_named.name": 1, "hafen_x_unique.url": 1}
     hafen.sql(DROP)
 
 
@@ -346,6 +349,30 @@ def test_killed_move_is_finished_by_the_next_run(stack: Stack, runs: Runs, brach
         brache.sql("DROP TABLE IF EXISTS hafen_x_many")
         assert runs.play("converge.yml").returncode == 0
     assert brache.option("home") == brache.url
+
+
+@pytest.mark.destructive
+def test_write_that_the_database_refuses_ends_the_run(stack: Stack, runs: Runs, brache: Site) -> None:
+    """It says so, instead of forgetting the place; the next run finishes."""
+    assert runs.play("declared.yml").returncode == 0
+    url = "https://brache.example.test"
+    brache.sql(
+        "DROP TABLE IF EXISTS hafen_x_refused; CREATE TABLE hafen_x_refused (id INT PRIMARY KEY, line TEXT);"  # noqa: S608
+        f" INSERT INTO hafen_x_refused VALUES (1, '{brache.url}');"
+        " CREATE TRIGGER refuse BEFORE UPDATE ON hafen_x_refused FOR EACH ROW SIGNAL SQLSTATE '45000'"
+        " SET MESSAGE_TEXT = 'not today'"
+    )
+    try:
+        refused = stack.host.run(moving(stack, url))
+        assert refused.rc == 1
+        assert "not today" in refused.stderr
+        assert json.loads(brache.option("pressdock_addresses")) == [brache.url, url]
+        brache.sql("DROP TRIGGER refuse")
+        assert stack.host.run(moving(stack, url)).rc == 0
+        assert brache.sql("SELECT line FROM hafen_x_refused") == url
+    finally:
+        brache.sql("DROP TABLE hafen_x_refused")
+        assert runs.play("converge.yml").returncode == 0
 
 
 @pytest.mark.destructive

@@ -348,6 +348,28 @@ final class Address
     /** Lets the content follow; everything that the run declares by itself has been written. */
     public function follow(): void
     {
+        $this->strictly($this->followAll(...));
+    }
+
+    /** Notes the address of a site that has just been installed with it. */
+    public function remember(): void
+    {
+        $this->strictly(fn () => $this->record([$this->declared->url]));
+    }
+
+    /** Makes a refused query an exception again: WordPress, which has been loaded, tells none of all connections. */
+    private function strictly(callable $function): void
+    {
+        mysqli_report(MYSQLI_REPORT_ERROR | MYSQLI_REPORT_STRICT);
+        try {
+            $function();
+        } finally {
+            mysqli_report(MYSQLI_REPORT_OFF);
+        }
+    }
+
+    private function followAll(): void
+    {
         $here = $this->declared->url;
         if (!$this->old) {
             if ($this->recorded !== [$here]) {
@@ -369,12 +391,6 @@ final class Address
             flush_plugin_cache();
             $this->record([$here]);
         }
-    }
-
-    /** Notes the address of a site that has just been installed with it. */
-    public function remember(): void
-    {
-        $this->record([$this->declared->url]);
     }
 
     private function from(): string
@@ -452,7 +468,7 @@ final class Address
             return;
         }
         $texts = array_column($texts, null, 'name');
-        $filter = $this->having(array_keys($texts)) . $this->except($table);
+        $filter = $this->having(array_map(static fn (array $column): string => $column['charset'], $texts)) . $this->except($table);
         $this->dropTransients($table);
         [$keys, $unique] = $this->keys($table, $columns);
         // What the database sets by itself whenever a row changes stays as it is.
@@ -480,7 +496,7 @@ final class Address
      *
      * @param array<string, array<string, mixed>> $texts
      * @param list<string> $keys
-     * @param list<list<string>> $unique
+     * @param list<array<string, ?int>> $unique
      * @param list<string> $kept
      * @param ?list<mixed> $last
      * @param array<string, int> $changed
@@ -517,7 +533,7 @@ final class Address
     /**
      * @param array<string, array<string, mixed>> $texts
      * @param list<string> $keys
-     * @param list<list<string>> $unique
+     * @param list<array<string, ?int>> $unique
      * @param list<string> $kept
      * @param list<mixed> $key
      * @param array<string, int> $changed
@@ -580,20 +596,22 @@ final class Address
      * Says whether a row with the new values would be the second one of its kind.
      *
      * @param list<string> $keys
-     * @param list<list<string>> $unique
+     * @param list<array<string, ?int>> $unique
      * @param list<mixed> $key
      * @param array<string, string> $new
      */
     private function taken(string $table, array $keys, array $unique, array $key, array $new): bool
     {
         foreach ($unique as $columns) {
-            if (!array_intersect($columns, array_keys($new))) {
+            if (!array_intersect_key($columns, $new)) {
                 continue;
             }
             $same = [];
             $values = [];
-            foreach ($columns as $column) {
-                $same[] = "other.`$column` = " . (isset($new[$column]) ? '?' : "this.`$column`");
+            foreach ($columns as $column => $length) {
+                // Of a long column the index may have the beginning alone.
+                $part = static fn (string $text): string => $length === null ? $text : "LEFT($text, $length)";
+                $same[] = $part("other.`$column`") . ' = ' . $part(isset($new[$column]) ? '?' : "this.`$column`");
                 if (isset($new[$column])) {
                     $values[] = $new[$column];
                 }
@@ -612,32 +630,35 @@ final class Address
      * Returns what tells a table's rows apart, its primary key or else a digest of the whole row; and its unique indexes.
      *
      * @param list<array<string, mixed>> $columns
-     * @return array{list<string>, list<list<string>>}
+     * @return array{list<string>, list<array<string, ?int>>} of an index its columns, with how much of each it has
      */
     private function keys(string $table, array $columns): array
     {
         $unique = [];
-        $rows = $this->rows('SELECT INDEX_NAME, COLUMN_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE()'
+        $rows = $this->rows('SELECT INDEX_NAME, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE()'
             . ' AND TABLE_NAME = ? AND NON_UNIQUE = 0 ORDER BY INDEX_NAME, SEQ_IN_INDEX', [$table]);
-        foreach ($rows as [$index, $column]) {
-            $unique[$index][] = $column;
+        foreach ($rows as [$index, $column, $length]) {
+            $unique[$index][$column] = $length;
         }
         if (isset($unique['PRIMARY'])) {
-            return [array_map(static fn (string $name): string => "`$name`", $unique['PRIMARY']), array_values($unique)];
+            $names = array_keys($unique['PRIMARY']);
+            return [array_map(static fn (string $name): string => "`$name`", $names), array_values($unique)];
         }
         $parts = array_map(static fn (array $column): string => "COALESCE(HEX(CAST(`{$column['name']}` AS BINARY)), '-')", $columns);
         // Nothing to compare such rows by: the database refuses a second one by itself.
         return [["MD5(CONCAT_WS(',', " . implode(', ', $parts) . '))'], []];
     }
 
-    /** @param list<string> $columns */
+    /** @param array<string, string> $columns with their character sets */
     private function having(array $columns): string
     {
         $conditions = [];
-        foreach ($columns as $column) {
+        foreach ($columns as $column => $charset) {
+            // A conversion would cost the server a copy of every value.
+            $text = $charset === 'utf8mb4' ? "`$column`" : "CONVERT(`$column` USING utf8mb4)";
             foreach ($this->change->hosts() as $host) {
                 $host = $this->connection->real_escape_string($host);
-                $conditions[] = "LOCATE('$host', CONVERT(`$column` USING utf8mb4) COLLATE utf8mb4_general_ci) > 0";
+                $conditions[] = "LOCATE('$host', $text COLLATE utf8mb4_general_ci) > 0";
             }
         }
         return '(' . implode(' OR ', $conditions) . ')';
@@ -675,7 +696,7 @@ final class Address
         if ($name === null) {
             return;
         }
-        $rows = $this->rows("SELECT `$name` FROM `$table` WHERE " . $this->having([$value])
+        $rows = $this->rows("SELECT `$name` FROM `$table` WHERE " . $this->having([$value => ''])
             . " AND (`$name` LIKE '\\_transient\\_%' OR `$name` LIKE '\\_site\\_transient\\_%')");
         if (!$rows) {
             return;
