@@ -25,6 +25,10 @@ up: venv ## Bring the stack to the declared state
 down: venv ## Stop and remove the stack's containers and networks; data and images stay
 	@scripts/play playbooks/down.yml $(ARGS)
 
+.PHONY: destroy
+destroy: venv ## Delete for good what nothing declares any more: make destroy NAME=site
+	@scripts/play playbooks/destroy.yml --extra-vars 'destroy_name=$(NAME)' $(ARGS)
+
 .PHONY: drift
 drift: venv ## Say what differs from what is declared, changing nothing (exit status 2 where something does)
 	@scripts/drift $(ARGS)

@@ -212,6 +212,21 @@ def volume_changes(declared: Iterable[Mapping[str, str]], listing: Iterable[Mapp
     return changes
 
 
+def kept_volumes(listing: Iterable[Mapping[str, Any]], declared: Iterable[str], stack: str) -> dict[str, str]:
+    """Return the stack's volumes that no service declares any more: short name to its directory on the host.
+
+    :param listing: ``docker_host_info``'s volumes.
+    :param declared: short names of the declared ones.
+    """
+    known = set(declared)
+    names = {volume["Name"].removeprefix(f"{stack}-"): volume for volume in listing if belonging_to([volume], stack)}
+    return {
+        name: str((volume.get("Options") or {}).get("device") or "")
+        for name, volume in sorted(names.items())
+        if name not in known
+    }
+
+
 def host_directories(volumes: Iterable[Mapping[str, str]], users: Mapping[str, int]) -> list[dict[str, Any]]:
     """Turn volumes into the directories that `host_files` keeps on the target (parents come first)."""
     return [
@@ -458,6 +473,7 @@ class FilterModule:
             "engine_questions": engine_questions,
             "health_reports": health_reports,
             "host_directories": host_directories,
+            "kept_volumes": kept_volumes,
             "missing_images": missing_images,
             "network_changes": network_changes,
             "outside_networks": outside_networks,

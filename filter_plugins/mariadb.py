@@ -10,6 +10,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 CHARACTER_SET = "utf8mb4"
+SYSTEM_DATABASES = {"information_schema", "mysql", "performance_schema", "sys"}
 
 
 def literal(text: str) -> str:
@@ -82,7 +83,8 @@ def mariadb_differences(
     :param privileges: what each user may do in its database, and nothing else anywhere.
     :param system_accounts: ``user@host`` of the server's own accounts, which must let nobody in by password.
     :param foreign_accounts: ``user@host`` of accounts to leave as they are.
-    :return: ``statements`` (SQL; passwords only as hashes) and ``changes`` (a line each for people, no secrets).
+    :return: ``statements`` (SQL; passwords only as hashes), ``changes`` (a line each for people, no secrets) and
+        ``kept`` (names of databases that are not declared: no run drops data).
     :raises AnsibleFilterError: when the answer cannot be read.
     """
     try:
@@ -109,7 +111,13 @@ def mariadb_differences(
     for database, password_hash in sorted(databases.items()):
         _database(state, database, differ)
         _account(state, database, password_hash, set(privileges), differ)
-    return {"statements": statements, "changes": changes}
+    kept = sorted(set(state.databases) - set(databases) - SYSTEM_DATABASES)
+    return {"statements": statements, "changes": changes, "kept": kept}
+
+
+def mariadb_drops(databases: Iterable[str]) -> str:
+    """Write the statements that drop databases, with all that is in them."""
+    return "".join(f"DROP DATABASE IF EXISTS {identifier(name)};\n" for name in databases)
 
 
 def _database(state: State, database: str, differ: Any) -> None:
@@ -169,4 +177,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Name the filters."""
-        return {"mariadb_differences": mariadb_differences}
+        return {"mariadb_differences": mariadb_differences, "mariadb_drops": mariadb_drops}

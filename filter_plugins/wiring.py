@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 # Seconds that PHP lets a request wait besides its computing time (roles/wordpress/vars/main.yml).
@@ -75,6 +75,24 @@ def ftp_certificate(sites: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
+def kept_data(volumes: Mapping[str, str], databases: Iterable[str], database_prefix: str) -> dict[str, dict[str, Any]]:
+    """Group the data that nothing declares any more by what it belonged to.
+
+    :param volumes: short name of a volume to its directory.
+    :param databases: names of databases.
+    :param database_prefix: ``wordpress_database_prefix``.
+    :return: name to ``{volumes, databases}``: a site's under the site's name, everything else under its own.
+    """
+    kept: dict[str, dict[str, Any]] = {}
+    for volume, directory in volumes.items():
+        entry = kept.setdefault(volume.removeprefix("site-"), {"volumes": {}, "databases": []})
+        entry["volumes"][volume] = directory
+    for database in databases:
+        entry = kept.setdefault(database.removeprefix(database_prefix), {"volumes": {}, "databases": []})
+        entry["databases"].append(database)
+    return kept
+
+
 def object_cache(site: Mapping[str, Any], default: str, host: str) -> str:
     """Say what a site's object cache is: ``builtin``, ``plugin``, or ``none``, which it is where no server is."""
     return str(site.get("object_cache", default)) if host else "none"
@@ -109,6 +127,7 @@ class FilterModule:
             "cache_users": cache_users,
             "ftp_certificate": ftp_certificate,
             "ftp_logins": ftp_logins,
+            "kept_data": kept_data,
             "nginx_sites": nginx_sites,
             "object_cache": object_cache,
         }

@@ -443,3 +443,16 @@ def test_running_containers() -> None:
         {"item": {"name": "skipped"}},
     ]
     assert container.running_containers(results) == ["runs"]
+
+
+def test_kept_volumes_are_the_stacks_own_that_nothing_declares() -> None:
+    def volume(name: str, stack: str = "shop", device: str = "/srv/x") -> dict[str, Any]:
+        return {"Name": name, "Labels": {"pressdock.stack": stack}, "Options": {"device": device}}
+
+    listing = [
+        volume("shop-site-b", device="/srv/shop/volumes/sites/b/wp-content"),
+        volume("shop-site-a"),
+        volume("shop-2-site-c", stack="shop-2"),
+        {"Name": "shop-by-hand", "Labels": None, "Options": None},
+    ]
+    assert container.kept_volumes(listing, ["site-a"], "shop") == {"site-b": "/srv/shop/volumes/sites/b/wp-content"}

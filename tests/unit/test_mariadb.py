@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 
-from filter_plugins.mariadb import mariadb_differences
+from filter_plugins.mariadb import mariadb_differences, mariadb_drops
 
 HASH = "*0123456789ABCDEF0123456789ABCDEF01234567"
 PRIVILEGES = ["INSERT", "SELECT"]
@@ -66,7 +66,7 @@ def without(*rows: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_nothing_differs() -> None:
-    assert differences(CONVERGED) == {"statements": [], "changes": []}
+    assert differences(CONVERGED) == {"statements": [], "changes": [], "kept": []}
 
 
 def test_a_bare_server_gets_database_account_and_privileges() -> None:
@@ -157,3 +157,17 @@ def test_foreign_accounts_are_left_alone() -> None:
 def test_an_unreadable_answer_is_an_error(answer: str) -> None:
     with pytest.raises(AnsibleFilterError, match="cannot be read"):
         mariadb_differences(answer, {}, PRIVILEGES, SYSTEM)
+
+
+def test_a_database_that_nothing_declares_is_kept_and_named() -> None:
+    """Those of the server itself are no data of anybody."""
+    names = ["wordpress_former", "mysql", "sys", "information_schema", "performance_schema"]
+    rows = [{"kind": "database", "name": name, "character_set": "utf8mb4"} for name in names]
+    assert differences([*CONVERGED, *rows]) == {"statements": [], "changes": [], "kept": ["wordpress_former"]}
+
+
+def test_drops_quote_names() -> None:
+    assert mariadb_drops(["a`; DROP TABLE b", "c"]) == (
+        "DROP DATABASE IF EXISTS `a``; DROP TABLE b`;\nDROP DATABASE IF EXISTS `c`;\n"
+    )
+    assert mariadb_drops([]) == ""
