@@ -380,6 +380,16 @@ def running_containers(results: Iterable[Mapping[str, Any]]) -> list[str]:
     return [name for name, state in states.items() if state.get("Running") and not state.get("Paused")]
 
 
+def created_containers(results: Iterable[Mapping[str, Any]]) -> list[str]:
+    """List the short names of those containers that `docker_container` has created, or would create in a check run.
+
+    :param results: of a loop over containers, with the module's ``actions`` (its option ``debug``).
+    """
+    return [
+        result["item"]["name"] for result in results if any("created" in action for action in result.get("actions", []))
+    ]
+
+
 def container_mounts(
     container: Mapping[str, Any], stack: str, data_dir: str, engine: Mapping[str, Any] | None = None
 ) -> list[str]:
@@ -470,6 +480,7 @@ class FilterModule:
             "container_volumes": container_volumes,
             "context_digest": context_digest,
             "context_trees": context_trees,
+            "created_containers": created_containers,
             "engine_questions": engine_questions,
             "health_reports": health_reports,
             "host_directories": host_directories,

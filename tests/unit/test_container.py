@@ -445,6 +445,16 @@ def test_running_containers() -> None:
     assert container.running_containers(results) == ["runs"]
 
 
+def test_created_containers() -> None:
+    results: list[dict[str, Any]] = [
+        {"item": {"name": "replaced"}, "actions": [{"removed": "x"}, {"created": "Created container"}]},
+        {"item": {"name": "updated"}, "actions": [{"updated": "x"}]},
+        {"item": {"name": "settled"}, "actions": []},
+        {"item": {"name": "skipped"}},
+    ]
+    assert container.created_containers(results) == ["replaced"]
+
+
 def test_kept_volumes_are_the_stacks_own_that_nothing_declares() -> None:
     def volume(name: str, stack: str = "shop", device: str = "/srv/x") -> dict[str, Any]:
         return {"Name": name, "Labels": {"pressdock.stack": stack}, "Options": {"device": device}}

@@ -1,26 +1,42 @@
-"""A site taken out of the variables disappears; its data stays until somebody types its name."""
+"""What is taken out of the variables disappears: a site, an alias, a user. What they wrote stays."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.runs import PROJECT, Runs
+from tests.support.sites import Login, Site
 from tests.support.stack import Stack
+from tests.support.wordpress import evaluate
 
 DESTROY = str(PROJECT / "playbooks/destroy.yml")
 MARKET = "/srv/harbour/quayside/volumes/sites/market"
 
 
 @pytest.fixture
-def without_market(runs: Runs, tmp_path: Path) -> str:
+def declare(runs: Runs, tmp_path: Path) -> Callable[..., str]:
+    """Return a function that gives the argument for the scenario's variables in other words."""
+
+    def write(*replacements: tuple[str, str]) -> str:
+        text = (runs.scenario / "vars/stack.yml").read_text(encoding="utf-8")
+        for old, new in replacements:
+            assert old in text
+            text = text.replace(old, new)
+        file = tmp_path / "stack.yml"
+        file.write_text(text, encoding="utf-8")
+        return f"--extra-vars=@{file}"
+
+    return write
+
+
+@pytest.fixture
+def without_market(runs: Runs, declare: Callable[..., str]) -> str:
     """Return the argument that takes the site market, the last one in the scenario's variables, out."""
-    declared, found, _ = (runs.scenario / "vars/stack.yml").read_text(encoding="utf-8").partition("\n  market:\n")
-    assert found
-    file = tmp_path / "stack.yml"
-    file.write_text(f"{declared}\n", encoding="utf-8")
-    return f"--extra-vars=@{file}"
+    _, found, market = (runs.scenario / "vars/stack.yml").read_text(encoding="utf-8").partition("\n  market:\n")
+    return declare((found + market, "\n"))
 
 
 def databases(stack: Stack) -> set[str]:
@@ -84,4 +100,53 @@ def test_site_goes_and_its_data_stays_until_destroyed(runs: Runs, stack: Stack, 
     runs.converge()
     assert not stack.host.file(marker).exists
     assert "wharf_market" in databases(stack)
+    assert runs.converge().changes == []
+
+
+@pytest.mark.destructive
+def test_user_and_alias_go(runs: Runs, stack: Stack, sites: list[Site], declare: Callable[..., str]) -> None:
+    """The user can do nothing until it is declared again; the alias has no certificate."""
+    harbour = sites[0]
+    host = harbour.url.removeprefix("https://")
+    container = stack.container("wordpress-harbour")
+
+    def logs_in(login: Login) -> bool:
+        password = login.password.replace("\\", "\\\\").replace("'", "\\'")
+        return not evaluate(container, f"is_wp_error(wp_authenticate('{login.name}', wp_slash('{password}')))", host)
+
+    def roles(login: Login) -> list[str]:
+        return list(evaluate(container, f"get_user_by('login', '{login.name}')->roles", host))
+
+    def alias_answers() -> bool:
+        alias = harbour.declared["aliases"][0]
+        return bool(
+            stack.host.run(f"curl -sk -o /dev/null --resolve {alias}:8444:127.0.0.1 https://{alias}:8444/").rc == 0
+        )
+
+    runs.converge()
+    deckhand = harbour.users[0]
+    assert logs_in(deckhand), "control"
+    assert alias_answers(), "control"
+
+    reduced = declare(
+        ("    aliases: [www.harbour.example.test]\n", ""),
+        ("      deckhand:\n        email: deckhand@", "      bosun:\n        email: bosun@"),
+    )
+    predicted = runs.converge("--check", reduced).changed_items
+    result = runs.play("converge.yml", reduced)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert runs.all()[-1].changed_items == predicted
+    assert "user deckhand" in result.stdout
+    container.forget()
+    assert not logs_in(deckhand)
+    assert roles(deckhand) == []
+    assert roles(Login("bosun", "", "")) == [deckhand.role]
+    assert not alias_answers()
+    assert runs.converge(reduced).changes == []
+
+    runs.converge()
+    container.forget()
+    assert logs_in(deckhand)
+    assert roles(deckhand) == [deckhand.role]
+    assert alias_answers()
     assert runs.converge().changes == []

@@ -510,7 +510,7 @@ final class Settings
     }
 }
 
-/** The declared users. Others are the site's own business. */
+/** The declared users, and those that were declared once. Others are the site's own business. */
 final class Users
 {
     public function __construct(private readonly Declaration $declared, private readonly Report $report)
@@ -534,6 +534,38 @@ final class Users
                 $this->update($user, $declared);
             }
         }
+        $this->closeFormer();
+    }
+
+    /** Whoever was declared and is no longer may do nothing until it is declared again; what it wrote stays its own. */
+    private function closeFormer(): void
+    {
+        $logins = array_column($this->declared->users, 'login');
+        foreach (get_users(['meta_key' => PASSWORD_PROOF, 'blog_id' => 0]) as $user) {
+            if (!in_array($user->user_login, $logins, true)) {
+                $this->report->change(
+                    "user {$user->user_login}",
+                    implode(', ', $user->roles),
+                    'not declared any more: closed, and kept with what it wrote',
+                    fn () => $this->close($user),
+                );
+            }
+        }
+    }
+
+    private function close(\WP_User $user): void
+    {
+        foreach (is_multisite() ? array_keys(get_blogs_of_user($user->ID)) : [get_current_blog_id()] as $blog) {
+            (new \WP_User($user->ID, '', $blog))->set_role('');
+        }
+        if (is_multisite()) {
+            revoke_super_admin($user->ID);
+        }
+        wp_set_password(wp_generate_password(64), $user->ID);
+        \WP_Session_Tokens::get_instance($user->ID)->destroy_all();
+        \WP_Application_Passwords::delete_all_application_passwords($user->ID);
+        // Last: as long as it is there, the next run finds the user again.
+        delete_user_meta($user->ID, PASSWORD_PROOF);
     }
 
     /** @param array{login: string, email: string, role: string, password: string, display_name: ?string} $declared */
