@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,16 @@ from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[2]
+
+
+def without_colours(output: str) -> str:
+    """Return what was printed without a terminal's control sequences: molecule's runs are coloured."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", output)
+
+
+def words(result: subprocess.CompletedProcess[str]) -> str:
+    """Return all that a run printed with single spaces between its words: Ansible breaks long lines."""
+    return " ".join(without_colours(result.stdout + result.stderr).split())
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+from tests.support.runs import without_colours
 from tests.support.stack import Container, Stack
 
 CORE = "/usr/share/wordpress"
@@ -36,9 +37,8 @@ def ask_database(stack: Stack, database: str, statement: str) -> str:
 
 def said(output: str, site: str) -> list[str]:
     """Return what a run printed about the changes of a site."""
-    # Molecule's runs are coloured.
-    output = re.sub(r"\x1b\[[0-9;]*m", "", output)
-    task = output.partition("TASK [wordpress : Sites | Name what differed]")[2].partition("\nTASK [")[0]
+    plain = without_colours(output)
+    task = plain.partition("TASK [wordpress : Sites | Name what differed]")[2].partition("\nTASK [")[0]
     part = task.partition(f"(item={site})")[2].partition("(item=")[0].partition("\nPLAY RECAP")[0]
     lines = re.findall(r"(?m)^    - (.*(?:\n      .*)*)", part)
     return [re.sub(r"\s+", " ", line.strip("'").replace("''", "'")) for line in lines]

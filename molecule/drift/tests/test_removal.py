@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.runs import PROJECT, Runs
+from tests.support.runs import PROJECT, Runs, words
 from tests.support.sites import Login, Site
 from tests.support.stack import Stack
 from tests.support.wordpress import evaluate
@@ -59,7 +59,7 @@ def test_site_goes_and_its_data_stays_until_destroyed(runs: Runs, stack: Stack, 
 
     refused = runs.play(DESTROY, "--extra-vars=destroy_name=market")
     assert refused.returncode != 0
-    assert "market is declared in wordpress_sites" in refused.stdout + refused.stderr
+    assert "market is declared in wordpress_sites" in words(refused)
 
     predicted = runs.converge("--check", without_market).changed_items
     result = runs.play("converge.yml", without_market)
@@ -67,8 +67,8 @@ def test_site_goes_and_its_data_stays_until_destroyed(runs: Runs, stack: Stack, 
     removed = runs.all()[-1].changed_items
     assert removed == predicted
     assert ("Remove | Remove the undeclared containers", "quayside-wordpress-market") in removed
-    assert "Kept, though nothing declares it any more: market" in result.stdout
-    assert f"{MARKET}/wp-content, database wharf_market" in result.stdout
+    assert "Kept, though nothing declares it any more: market" in words(result)
+    assert f"{MARKET}/wp-content, database wharf_market" in words(result)
     assert named(stack, "container") == ""
     assert named(stack, "network") == ""
     assert runs.engine_now()["quayside-wordpress-harbour"].identifier == harbour
@@ -81,9 +81,9 @@ def test_site_goes_and_its_data_stays_until_destroyed(runs: Runs, stack: Stack, 
     assert runs.converge(without_market).changes == []
 
     nameless = runs.play(DESTROY, without_market)
-    assert "destroy_name is empty" in nameless.stdout + nameless.stderr
+    assert "destroy_name is empty" in words(nameless)
     unknown = runs.play(DESTROY, without_market, "--extra-vars=destroy_name=harbor")
-    assert "Nothing of the name harbor is kept on instance. Kept is: market" in unknown.stdout + unknown.stderr
+    assert "Nothing of the name harbor is kept on instance. Kept is: market" in words(unknown)
     checked = runs.play(DESTROY, without_market, "--extra-vars=destroy_name=market", "--check")
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "wharf_market" in databases(stack)
@@ -136,7 +136,7 @@ def test_user_and_alias_go(runs: Runs, stack: Stack, sites: list[Site], declare:
     result = runs.play("converge.yml", reduced)
     assert result.returncode == 0, result.stdout + result.stderr
     assert runs.all()[-1].changed_items == predicted
-    assert "user deckhand" in result.stdout
+    assert "user deckhand" in words(result)
     container.forget()
     assert not logs_in(deckhand)
     assert roles(deckhand) == []
