@@ -82,7 +82,7 @@ class ActionModule(ActionBase):
         if problems:
             heading = f"{len(problems)} problem{'s' if len(problems) > 1 else ''} found. Nothing was changed."
             return {"failed": True, "msg": "\n".join([heading, *(f"- {problem}" for problem in problems)])}
-        return {"changed": False, "engine": look["engine"], "ansible_facts": look.get("ansible_facts", {})}
+        return {"changed": False} | {name: look[name] for name in ("engine", "certificates", "ansible_facts")}
 
     def _declared(self, roles: Path, variables: Mapping[str, Any]) -> tuple[Any, dict[str, str]]:
         """Resolve every documented variable for this host; return them and a line for each that has no value."""
@@ -91,10 +91,11 @@ class ActionModule(ActionBase):
         self._defaults: dict[str, Any] = {}
         self._roles = sorted(path for path in roles.iterdir() if path.is_dir())
         for role in self._roles:
-            entries = self._load(role / "meta" / "argument_specs.yml").get("argument_specs", {})
-            site_spec |= entries.pop("site", {}).get("options") or {}
-            for entry in entries.values():
-                specs = {**(entry.get("options") or {}), **specs}
+            for name, entry in self._load(role / "meta" / "argument_specs.yml").get("argument_specs", {}).items():
+                if name == "site":
+                    site_spec |= entry.get("options") or {}
+                else:
+                    specs = {**(entry.get("options") or {}), **specs}
             self._defaults |= self._load(role / "defaults" / "main.yml") | self._load(role / "vars" / "main.yml")
         templar = self._templar_for(variables)
         values: dict[str, Any] = {}
@@ -127,10 +128,11 @@ class ActionModule(ActionBase):
         return Templar(loader=self._loader, variables=found)
 
     def _load(self, path: Path) -> dict[str, Any]:
-        """Return a YAML file of a role, or nothing where the role has none."""
+        """Return a YAML file of a role, or nothing where the role has none. Nobody may change what is in it."""
         if not path.is_file():
             return {}
-        return dict(self._loader.load_from_file(str(path), trusted_as_template=True) or {})
+        # "unsafe" is no copy for each who reads it; Ansible has read most of the files before.
+        return dict(self._loader.load_from_file(str(path), unsafe=True, trusted_as_template=True) or {})
 
     def _containers(self, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return every service's containers with their ports and memory, for the rules that add them up.

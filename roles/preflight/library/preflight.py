@@ -67,6 +67,10 @@ engine:
   description: What the engine has, as the module C(engine_look) returns it.
   returned: always
   type: dict
+certificates:
+  description: The certificates that the target trusts besides the public ones, in PEM form.
+  returned: always
+  type: str
 ansible_facts:
   description: Distribution, platform and service manager, as the setup module names them.
   returned: always
@@ -76,6 +80,7 @@ ansible_facts:
 import contextlib
 import glob
 import os
+import pathlib
 import re
 import socket
 import struct
@@ -90,6 +95,8 @@ from ansible.module_utils.facts.system.distribution import DistributionFactColle
 from ansible.module_utils.facts.system.platform import PlatformFactCollector
 from ansible.module_utils.facts.system.service_mgr import ServiceMgrFactCollector
 from ansible.module_utils.run_lock import acquire
+
+CERTIFICATES = "/usr/local/share/ca-certificates"
 
 LISTEN = "0A"
 CLOSE = "07"
@@ -163,6 +170,12 @@ def disk(path: str) -> dict[str, Any]:
     }
 
 
+def certificates() -> str:
+    """Return the certificates that the target's administrator has added to those that it trusts."""
+    files = sorted(pathlib.Path(CERTIFICATES).rglob("*.crt"))
+    return "\n".join(file.read_text(encoding="ascii", errors="replace").strip() for file in files if file.is_file())
+
+
 def memory() -> int:
     """Return the target's memory in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -197,6 +210,7 @@ def main() -> None:
     data_dir = os.path.realpath(module.params["data_dir"])
     try:
         engine = look(SOCKET, module.params["stack"], data_dir)
+        trusted = certificates()
     except OSError as error:
         module.fail_json(msg=str(error))
     engine_dir = (engine["info"] or {}).get("DockerRootDir") or module.params["engine_dir"]
@@ -212,7 +226,7 @@ def main() -> None:
         "engine": engine["info"] is not None,
         "containers": engine_containers(engine),
     }
-    module.exit_json(changed=False, host=host, engine=engine, ansible_facts=facts)
+    module.exit_json(changed=False, host=host, engine=engine, certificates=trusted, ansible_facts=facts)
 
 
 if __name__ == "__main__":
