@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from render import (
     HERE,
@@ -170,6 +171,22 @@ def test_second_set_differs_from_every_default() -> None:
 
 
 SERVICES = [role for role in role_names() if f"__{role}_service" in load(ROLES / role / "vars" / "main.yml")]
+
+
+def service_problems(service: dict[str, Any]) -> list[str]:
+    """Return what the container role's own specification has against a service's dictionary."""
+    specification = load(ROLES / "container" / "meta" / "argument_specs.yml")["argument_specs"]["prepare"]["options"]
+    validator = ArgumentSpecValidator({"container_services": specification["container_services"]})
+    return list(validator.validate({"container_services": [service]}).error_messages)
+
+
+@each_set
+@pytest.mark.parametrize("role", SERVICES)
+def test_service_is_what_the_container_role_takes(role: str, variable_set: str) -> None:
+    """A run of the whole stack does not ask this again."""
+    service = resolve(role, f"__{role}_service", variable_set)
+    assert not service_problems(service)
+    assert service_problems({**service, "containres": []})
 
 
 @each_set
