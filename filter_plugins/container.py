@@ -21,7 +21,7 @@ from ansible.errors import AnsibleFilterError
 # Ansible puts the project on nobody's path.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from module_utils import engine_api
+from module_utils import engine_api, handover
 
 DIGEST_LENGTH = 16
 """Hexadecimal digits of a content digest that make an image's tag: 64 bits tell a stack's images apart."""
@@ -285,6 +285,44 @@ def container_record(declared: str, fingerprint: str) -> dict[str, str]:
     return {"declared": declared, "fingerprint": fingerprint}
 
 
+def container_handover(container: Mapping[str, Any], stack: str) -> dict[str, str]:
+    """Return the engine's name of a container that overlaps with its successor, and the address that it hands over."""
+    return {
+        "name": f"{stack}-{container['name']}",
+        "address": handover.overlap_address(stack, container["name"], container["overlap"]),
+    }
+
+
+def overlapping_containers(
+    containers: Iterable[Mapping[str, Any]], listing: Iterable[Mapping[str, Any]], stack: str
+) -> list[Mapping[str, Any]]:
+    """Choose the containers that overlap with their successor and exist, be it in the middle of a handover.
+
+    :param listing: the engine's containers.
+    """
+    existing = handover.running_by_name(listing)
+    return [
+        container
+        for container in containers
+        if container.get("overlap") and set(container_handover(container, stack).values()) & set(existing)
+    ]
+
+
+def interrupted_handovers(
+    containers: Iterable[Mapping[str, Any]], listing: Iterable[Mapping[str, Any]], stack: str
+) -> dict[str, str]:
+    """Return the containers whose handover was interrupted and has to be taken back: short name to address.
+
+    :param listing: the engine's containers.
+    """
+    running = handover.running_by_name(listing)
+    return {
+        container["name"]: container_handover(container, stack)["address"]
+        for container in containers
+        if container.get("overlap") and handover.is_interrupted(running, **container_handover(container, stack))
+    }
+
+
 def is_settled(containers: Iterable[Mapping[str, Any]], stack: str, engine: Mapping[str, Any]) -> bool:
     """Tell whether all containers are healthy, and as they were when last compared with this same declaration.
 
@@ -297,6 +335,9 @@ def is_settled(containers: Iterable[Mapping[str, Any]], stack: str, engine: Mapp
         state = found.get(name) or {}
         record = container_record(container["declared"], str(state.get("fingerprint")))
         if not state.get("healthy") or records.get(name) != record:
+            return False
+        # A handover that was interrupted has to be taken back.
+        if container.get("overlap") and container_handover(container, stack)["address"] in found:
             return False
     return True
 
@@ -481,6 +522,10 @@ class FilterModule:
             "context_digest": context_digest,
             "context_trees": context_trees,
             "created_containers": created_containers,
+            "container_handover": container_handover,
+            "overlap_address": handover.overlap_address,
+            "overlapping_containers": overlapping_containers,
+            "interrupted_handovers": interrupted_handovers,
             "engine_questions": engine_questions,
             "health_reports": health_reports,
             "host_directories": host_directories,

@@ -3,15 +3,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
+
+# Ansible puts the project on nobody's path.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from module_utils.handover import overlap_address
 
 # Seconds that PHP lets a request wait besides its computing time (roles/wordpress/vars/main.yml).
 WAITING_TIME = 60
 
 
 def nginx_sites(
-    sites: Mapping[str, Mapping[str, Any]], upload_limit: str, content: str, max_execution_time: int = 60
+    sites: Mapping[str, Mapping[str, Any]], upload_limit: str, content: str, max_execution_time: int, stack: str
 ) -> dict[str, dict[str, Any]]:
     """Say what the web server has to know of the WordPress sites.
 
@@ -19,13 +26,14 @@ def nginx_sites(
     :param upload_limit: largest upload of a site that declares none (bytes with a unit).
     :param content: directory below which each site's wp-content lies.
     :param max_execution_time: seconds that a request of a site that declares none may compute.
+    :param stack: the stack's name.
     :return: ``nginx_sites``, see roles/nginx/meta/argument_specs.yml.
     """
     return {
         name: {
             "domain": site["domain"],
             "aliases": list(site.get("aliases", [])),
-            "upstream": f"wordpress-{name}:9000",
+            "upstream": f"{overlap_address(stack, f'wordpress-{name}', f'web-{name}')}:9000",
             "content": f"{content}/{name}/wp-content",
             "upload_limit": site.get("upload_limit", upload_limit),
             # PHP ends a request that waits a minute longer; the web server waits for it to say so.

@@ -24,14 +24,14 @@ RECORD_FILE = "record.json"
 class EngineConnection(http.client.HTTPConnection):
     """HTTP over the engine's Unix socket."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=TIMEOUT)
+    def __init__(self, path: str, timeout: float = TIMEOUT) -> None:
+        super().__init__("localhost", timeout=timeout)
         self.path = path
 
     def connect(self) -> None:
         """Open the socket."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(TIMEOUT)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(self.path)
 
 
@@ -58,6 +58,26 @@ def ask_again(path: str, question: str) -> Any:
     if answer is None:
         raise OSError(f"the engine at {path} did not answer {question}")
     return answer
+
+
+def tell(path: str, method: str, request: str, timeout: float = TIMEOUT) -> None:
+    """Have the engine do something.
+
+    :param request: path of the engine's API, with its query.
+    :param timeout: seconds that it may take.
+    :raises OSError: when the engine refuses, or does not answer in time.
+    """
+    connection = EngineConnection(path, timeout)
+    try:
+        connection.request(method, request)
+        response = connection.getresponse()
+        text = response.read().decode(errors="replace").strip()
+    except http.client.HTTPException as error:
+        raise OSError(f"{method} {request}: {error}") from error
+    finally:
+        connection.close()
+    if response.status >= http.client.BAD_REQUEST:
+        raise OSError(f"{method} {request}: {response.status} {text}")
 
 
 def digest(document: Any) -> str:

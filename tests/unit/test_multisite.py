@@ -32,7 +32,7 @@ def test_wildcard_is_that_of_sub_domains() -> None:
 
 def test_web_server_knows_networks_and_waits_for_php() -> None:
     sites = {"a": network("subdomain", max_execution_time=200), "b": {"domain": "b.example.org"}}
-    found = wiring.nginx_sites(sites, "64m", "/srv/sites", 45)
+    found = wiring.nginx_sites(sites, "64m", "/srv/sites", 45, "quay")
     assert (found["a"]["multisite"], found["a"]["upstream_timeout"]) == ("subdomain", 260)
     assert "multisite" not in found["b"]
     assert found["b"]["upstream_timeout"] == 105
