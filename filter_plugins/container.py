@@ -273,7 +273,14 @@ def declared_containers(
 
     :param image: the service's ``{reference, digest}``.
     :param common: whatever else decides how a container is made.
+    :raises AnsibleFilterError: when one cannot run twice at a time, though it says so.
     """
+    containers = list(containers)
+    for one in containers:
+        if one.get("overlap") and (one.get("ports") or one["overlap"] not in one["networks"]):
+            raise AnsibleFilterError(
+                f"container {one['name']}: overlap: {one['overlap']!r}: must be one of its networks, and have no ports"
+            )
     return [
         {**container, "declared": engine_api.digest([container, dict(image), common])[:DIGEST_LENGTH]}
         for container in containers
@@ -311,15 +318,15 @@ def overlapping_containers(
 def interrupted_handovers(
     containers: Iterable[Mapping[str, Any]], listing: Iterable[Mapping[str, Any]], stack: str
 ) -> dict[str, str]:
-    """Return the containers whose handover was interrupted and has to be taken back: short name to address.
+    """Return the containers whose handover was interrupted: short name to the present name of the one that stays.
 
     :param listing: the engine's containers.
     """
     running = handover.running_by_name(listing)
     return {
-        container["name"]: container_handover(container, stack)["address"]
+        container["name"]: handover.remaining_name(running, **names)
         for container in containers
-        if container.get("overlap") and handover.is_interrupted(running, **container_handover(container, stack))
+        if container.get("overlap") and (names := container_handover(container, stack))["address"] in running
     }
 
 
@@ -381,6 +388,11 @@ def container_attachments(container: Mapping[str, Any], stack: str) -> list[dict
     ]
 
 
+def kinds_of_actions(result: Mapping[str, Any]) -> set[str]:
+    """Return what `docker_container` has done, or would do in a check run (created, started ...; option ``debug``)."""
+    return {kind for action in result.get("actions", []) for kind in action}
+
+
 def reattached_containers(results: Iterable[Mapping[str, Any]]) -> list[str]:
     """List the engine names of containers that `docker_container` has joined to a network while they ran.
 
@@ -390,7 +402,7 @@ def reattached_containers(results: Iterable[Mapping[str, Any]]) -> list[str]:
     """
     names = []
     for result in results:
-        done = {kind for action in result.get("actions", []) for kind in action}
+        done = kinds_of_actions(result)
         if "added_to_network" in done and not done & {"created", "started", "restarted"}:
             names.append(result["container"]["Name"].lstrip("/"))
     return names
@@ -426,9 +438,7 @@ def created_containers(results: Iterable[Mapping[str, Any]]) -> list[str]:
 
     :param results: of a loop over containers, with the module's ``actions`` (its option ``debug``).
     """
-    return [
-        result["item"]["name"] for result in results if any("created" in action for action in result.get("actions", []))
-    ]
+    return [result["item"]["name"] for result in results if "created" in kinds_of_actions(result)]
 
 
 def container_mounts(

@@ -52,14 +52,15 @@ def running_by_name(listing: Iterable[Mapping[str, Any]]) -> dict[str, bool]:
     }
 
 
-def is_interrupted(running: Mapping[str, bool], name: str, address: str) -> bool:
-    """Tell whether a handover was interrupted before the address was handed over: then it is taken back.
+def remaining_name(running: Mapping[str, bool], name: str, address: str) -> str:
+    """Return who of a container and its successor stays after a handover that was interrupted: its name as it is now.
 
-    A successor that runs while the one before it does not is left: it is what there is.
+    It is the container that serves under the address; unless it has died and the successor runs, which then is what
+    there is. Without an interrupted handover it is the container of that name.
 
     :param running: all containers of the engine, see :func:`running_by_name`.
     """
-    return address in running and (running[address] or not running.get(name, False))
+    return address if address in running and (running[address] or not running.get(name, False)) else name
 
 
 def waiting_clients(*tables: str) -> int:

@@ -466,3 +466,48 @@ def test_kept_volumes_are_the_stacks_own_that_nothing_declares() -> None:
         {"Name": "shop-by-hand", "Labels": None, "Options": None},
     ]
     assert container.kept_volumes(listing, ["site-a"], "shop") == {"site-b": "/srv/shop/volumes/sites/b/wp-content"}
+
+
+class TestOverlap:
+    toy: dict[str, Any] = {"name": "toy", "networks": ["web", "database"], "overlap": "web"}
+    plain: dict[str, Any] = {"name": "plain", "networks": ["web"]}
+
+    def test_is_addressed_on_its_network(self) -> None:
+        assert container.container_handover(self.toy, "shop") == {
+            "name": "shop-toy",
+            "address": "shop-toy.shop-web",
+        }
+
+    @pytest.mark.parametrize(
+        ("states", "overlapping", "stays"),
+        [
+            ({"shop-toy": "running", "shop-plain": "running"}, ["toy"], {}),
+            ({"shop-plain": "running"}, [], {}),
+            ({"shop-toy.shop-web": "running"}, ["toy"], {"toy": "shop-toy.shop-web"}),
+            ({"shop-toy.shop-web": "running", "shop-toy": "running"}, ["toy"], {"toy": "shop-toy.shop-web"}),
+            # The successor is what there is.
+            ({"shop-toy.shop-web": "exited", "shop-toy": "running"}, ["toy"], {"toy": "shop-toy"}),
+            ({"shop-toy.shop-web": "exited", "shop-toy": "created"}, ["toy"], {"toy": "shop-toy.shop-web"}),
+            ({"shop-toy.0123456789ab": "running", "shop-toy": "running"}, ["toy"], {}),
+        ],
+    )
+    def test_what_exists_decides(self, states: dict[str, str], overlapping: list[str], stays: dict[str, str]) -> None:
+        listing = [{"Names": [f"/{name}"], "State": state} for name, state in states.items()]
+        declared = [self.toy, self.plain]
+        assert [one["name"] for one in container.overlapping_containers(declared, listing, "shop")] == overlapping
+        assert container.interrupted_handovers(declared, listing, "shop") == stays
+
+    def test_is_not_settled_in_the_middle_of_a_handover(self) -> None:
+        engine: dict[str, Any] = {
+            "found": {"shop-toy": {"fingerprint": "f", "healthy": True}},
+            "records": {"shop-toy": container.container_record("d", "f")},
+        }
+        declared = [{**self.toy, "declared": "d"}]
+        assert container.is_settled(declared, "shop", engine)
+        engine["found"]["shop-toy.shop-web"] = {"fingerprint": "g", "healthy": True}
+        assert not container.is_settled(declared, "shop", engine)
+
+    @pytest.mark.parametrize("fields", [{"overlap": "elsewhere"}, {"ports": ["127.0.0.1:80:80/tcp"]}])
+    def test_what_cannot_run_twice_is_refused(self, fields: dict[str, Any]) -> None:
+        with pytest.raises(AnsibleFilterError, match="container toy: overlap"):
+            container.declared_containers([{**self.toy, **fields}], {"reference": "r", "digest": "d"}, [])

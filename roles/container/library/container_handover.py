@@ -34,8 +34,8 @@ options:
       - V(finish) gives the address to the successor. When no client can have the former address any more and those that
         are connected have been answered, the container is stopped (with the signal and in the time that it was
         created with) and removed.
-      - V(back) removes a successor that has not taken over, and gives the container before it its name back. Containers
-        that have not been set aside are left.
+      - V(back) removes a successor that has not taken over, and gives the container before it its name back. Where that
+        one has died and the successor runs, the successor stays. Containers that have not been set aside are left.
     type: str
     choices: [aside, finish, back]
     required: true
@@ -83,7 +83,7 @@ from urllib.parse import quote
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.engine_api import SOCKET, ask_again, tell
-from ansible.module_utils.handover import is_interrupted, retired_name, running_by_name, waiting_clients
+from ansible.module_utils.handover import remaining_name, retired_name, running_by_name, waiting_clients
 
 LATENESS = 2
 """Seconds beyond the lifetime of an address: a client that has just looked it up still has to connect."""
@@ -116,13 +116,18 @@ def set_aside(containers: list[dict[str, str]]) -> None:
 
 
 def take_back(containers: list[dict[str, str]]) -> None:
-    """Remove the successors of containers that were set aside, and give these their names back."""
+    """Remove the successors of containers that were set aside, and give these their names back (see `remaining_name`)."""
     running = existing()
     for container in containers:
-        if is_interrupted(running, **container):
-            if container["name"] in running:
-                remove(container["name"])
-            rename(container["address"], container["name"])
+        name, address = container["name"], container["address"]
+        if address not in running:
+            continue
+        if remaining_name(running, **container) == name:
+            remove(address)
+            continue
+        if name in running:
+            remove(name)
+        rename(address, name)
 
 
 def retire(containers: list[dict[str, str]]) -> list[str]:

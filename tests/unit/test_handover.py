@@ -1,0 +1,160 @@
+"""Replacing a container while it serves: who has its name and address after each step, wherever a run was killed."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from module_utils import engine_api, handover
+from tests.support.load import load
+
+# On a target module_utils have these names.
+sys.modules["ansible.module_utils.engine_api"] = engine_api
+sys.modules["ansible.module_utils.handover"] = handover
+module = load("roles/container/library/container_handover.py")
+
+NAME, ADDRESS = "shop-toy", "shop-toy.shop-web"
+BOTH = [{"name": NAME, "address": ADDRESS}, {"name": "shop-boat", "address": "shop-boat.shop-web"}]
+OLD, NEW = "a" * 64, "b" * 64
+
+
+class KilledError(Exception):
+    """The run ends here."""
+
+
+class Engine:
+    """An engine that knows names, and answers addresses as the real one does."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **containers: bool) -> None:
+        self.containers = {
+            name.replace("_", "-"): {"id": OLD if name == "shop_toy" else "c" * 64, "running": running}
+            for name, running in containers.items()
+        }
+        self.requests = 0
+        self.dies_after: int | None = None
+        monkeypatch.setattr(module, "ask_again", self.answer)
+        monkeypatch.setattr(module, "tell", self.obey)
+        monkeypatch.setattr(module, "connected", lambda _: 0)
+        monkeypatch.setattr(module.time, "sleep", lambda _: None)
+
+    def answer(self, _: str, question: str) -> Any:
+        """Answer a question."""
+        if question.startswith("/containers/json"):
+            return [
+                {"Names": [f"/{name}"], "State": "running" if one["running"] else "exited"}
+                for name, one in self.containers.items()
+            ]
+        one = self.containers[question.split("/")[2]]
+        return {"Id": one["id"], "State": {"Pid": 7}, "Config": {"StopTimeout": 3}}
+
+    def obey(self, _: str, method: str, request: str, *_timeout: float) -> None:
+        """Do something, until the run is killed."""
+        if self.requests == self.dies_after:
+            raise KilledError
+        self.requests += 1
+        parts = urlsplit(request)
+        name = parts.path.split("/")[2]
+        if method == "DELETE":
+            del self.containers[name]
+        elif parts.path.endswith("/stop"):
+            self.containers[name]["running"] = False
+        else:
+            to = parse_qs(parts.query)["name"][0]
+            assert to not in self.containers, "the name is another's"
+            self.containers[to] = self.containers.pop(name)
+
+    def serving(self, address: str = ADDRESS, name: str = NAME) -> str:
+        """Return the id of the container that clients reach."""
+        return str(self.containers.get(address, self.containers.get(name, {"id": ""}))["id"])
+
+    def create(self) -> None:
+        """Create the successor."""
+        assert NAME not in self.containers
+        self.containers[NAME] = {"id": NEW, "running": True}
+
+
+def test_change_of_guard(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(monkeypatch, shop_toy=True, shop_boat=True)
+    module.set_aside(BOTH[:1])
+    engine.create()
+    assert engine.serving() == OLD
+    assert module.finish(BOTH[:1], 5, 300) == {f"{NAME}.{OLD[:12]}": 0}
+    assert engine.serving() == NEW
+    assert set(engine.containers) == {NAME, "shop-boat"}
+
+
+def test_way_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(monkeypatch, shop_toy=True, shop_boat=True)
+    module.set_aside(BOTH)
+    engine.create()
+    module.take_back(BOTH)
+    assert engine.serving() == OLD
+    assert set(engine.containers) == {NAME, "shop-boat"}
+    # There is nothing to take back.
+    before = engine.requests
+    module.take_back(BOTH)
+    assert engine.requests == before
+
+
+@pytest.mark.parametrize("requests", range(6))
+def test_killed_run_is_taken_back_or_has_handed_over(monkeypatch: pytest.MonkeyPatch, requests: int) -> None:
+    """Whatever the last request was: somebody serves all the time, and a further run ends as a whole one does."""
+    engine = Engine(monkeypatch, shop_toy=True)
+    engine.dies_after = requests
+
+    def run() -> None:
+        module.take_back(BOTH[:1])
+        if engine.serving() == NEW:
+            return
+        module.set_aside(BOTH[:1])
+        engine.create()
+        module.finish(BOTH[:1], 5, 300)
+
+    try:
+        run()
+    except KilledError:
+        assert engine.serving() in {OLD, NEW}
+    engine.dies_after = None
+    run()
+    assert engine.serving() == NEW
+    # A container that has handed over and did not come to its end is one that nobody declares.
+    assert set(engine.containers) <= {NAME, f"{NAME}.{OLD[:12]}"}
+
+
+def test_running_successor_of_a_dead_container_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(monkeypatch, shop_toy=True)
+    module.set_aside(BOTH[:1])
+    engine.create()
+    engine.containers[ADDRESS]["running"] = False
+    module.take_back(BOTH[:1])
+    assert engine.serving() == NEW
+    assert set(engine.containers) == {NAME}
+
+
+TCP = """\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0B00007F:9C4F 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1 0 100 0 0 10 0
+   1: 020C11AC:2328 00000000:0000 0A 00000000:00000001 00:00000000 00000000   613        0 2 1 0 100 0 0 10 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("row", "count"),
+    [
+        ("020C11AC:2328 030C11AC:D2F0 01", 1),
+        ("020C11AC:2328 030C11AC:D2F0 08", 1),
+        # Answered: only the client's end is open.
+        ("020C11AC:2328 030C11AC:D2F0 06", 0),
+        # Its own health check, and one over the loopback.
+        ("020C11AC:2328 020C11AC:D2F0 01", 0),
+        ("0100007F:2328 0100007F:D2F0 01", 0),
+        # Its connection to a database.
+        ("020C11AC:8D2C 040C11AC:0CEA 01", 0),
+    ],
+)
+def test_clients_that_wait_are_counted(row: str, count: int) -> None:
+    table = f"{TCP}   2: {row} 00000000:00000000 00:00000000 00000000   613        0 3 1 0 20 4 30 10 -1\n"
+    assert handover.waiting_clients(table, "") == count
