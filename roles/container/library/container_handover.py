@@ -116,7 +116,7 @@ def set_aside(containers: list[dict[str, str]]) -> None:
 
 
 def take_back(containers: list[dict[str, str]]) -> None:
-    """Remove the successors of containers that were set aside, and give these their names back (see `remaining_name`)."""
+    """Remove the successors of containers that were set aside, and give these their names back."""
     running = existing()
     for container in containers:
         name, address = container["name"], container["address"]

@@ -1,0 +1,169 @@
+"""A container that overlaps with its successor is replaced, and nobody who talks to it notices."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+import pytest
+
+from tests.support.runs import Runs, words
+from tests.support.stack import Container, Stack
+from tests.support.visitors import Visitors
+
+START = "Run | Start the containers"
+NAME = "quayside-toy-overlapping"
+ADDRESS = f"{NAME}.quayside-toy"
+LIFETIME = 5
+"""Seconds for which a visitor keeps an address, as the web server does (container_address_lifetime)."""
+
+VISITOR = r"""
+use strict; use warnings; use IO::Socket::INET;
+$| = 1;
+unlink '/tmp/enough';
+my ( $host, $lifetime ) = @ARGV;
+my ( $address, $looked, $asked, $failed, %moods ) = ( '', 0, 0, 0 );
+until ( -e '/tmp/enough' ) {
+    if ( time - $looked >= $lifetime ) {
+        my $packed = gethostbyname $host;
+        $address = $packed ? join '.', unpack 'C4', $packed : '';
+        $looked = time;
+    }
+    my $socket = $address && IO::Socket::INET->new( PeerAddr => $address, PeerPort => 7000, Timeout => 5 );
+    my $answer = '';
+    if ($socket) { print $socket "GET / HTTP/1.0\r\n\r\n"; local $/; $answer = <$socket> // ''; }
+    $asked++;
+    if   ( $answer =~ m{^HTTP/1.0 200 .*mood = (\w+)}s ) { $moods{$1}++ }
+    else                                                { $failed++; print "failed: '$address' '$answer' $!\n" }
+    select undef, undef, undef, 0.01;
+}
+print "asked $asked, failed $failed, of @{[ sort keys %moods ]}\n";
+"""
+
+SLOW = r"""
+for i in $(seq 600); do docker inspect ADDRESS > /dev/null 2>&1 && break; sleep 0.1; done
+docker exec quayside-toy-untouched perl -MIO::Socket::INET -e '
+    my $s = IO::Socket::INET->new("ADDRESS:7000") or die $@; print $s "GET /slow/25 HTTP/1.0\r\n\r\n"; print while <$s>'
+""".replace("ADDRESS", ADDRESS)
+"""Asks for something that takes 25 s, once the toy is being replaced."""
+
+
+def toys(mood: str = "jolly", **variables: object) -> str:
+    """Write the variables of a run with two of the toys, the one that overlaps in this mood."""
+    toy: dict[str, Any] = {"overlap": "toy", "environment": {"TOY_MOOD": mood, "TOY_PLACE": "quay"}}
+    return "--extra-vars=" + json.dumps({"toy_containers": {"untouched": {}, "overlapping": toy}, **variables})
+
+
+def visitors(stack: Stack) -> Visitors:
+    """Let somebody on the toy's network ask it all the time."""
+    program = ["docker", "exec", "quayside-toy-untouched", "perl", "-e", VISITOR, ADDRESS, str(LIFETIME)]
+    return Visitors(stack.host, shlex.join(program), "docker exec quayside-toy-untouched touch /tmp/enough")
+
+
+def present(stack: Stack) -> set[str]:
+    """Name what the engine has of the toy, whatever it is called."""
+    return set(stack.host.check_output("docker ps --all --filter name=%s --format '{{.Names}}'", NAME).split())
+
+
+@pytest.fixture
+def toy(runs: Runs, stack: Stack) -> Container:
+    """Return the toy that overlaps, as declared."""
+    runs.converge(toys())
+    return stack.container("toy-overlapping")
+
+
+@pytest.mark.destructive
+def test_nobody_notices_that_it_is_replaced(runs: Runs, stack: Stack, toy: Container) -> None:
+    """Not even who has asked for something that takes long, at the moment at which the successor takes over."""
+    before = toy.identifier
+    merry = toys("merry")
+    predicted = runs.converge("--check", merry).changed_items
+    with visitors(stack) as those:
+        stack.host.check_output("setsid sh -c %s > /root/slow.log 2>&1 < /dev/null &", SLOW)
+        assert runs.converge(merry).changed_items == predicted == {(START, "toy-overlapping")}
+    assert those.failed == 0, those.output
+    assert those.asked > 100
+    assert those.words == ["jolly", "merry"]
+    slow = stack.host.file("/root/slow.log").content_string
+    assert "200 OK" in slow
+    assert "mood = jolly" in slow
+    toy.forget()
+    assert toy.identifier != before
+    assert present(stack) == {NAME}
+    assert runs.converge(merry).changes == []
+
+
+@pytest.mark.destructive
+def test_successor_that_is_not_healthy_replaces_nothing(runs: Runs, stack: Stack, toy: Container) -> None:
+    """It listens and answers, with errors; nobody gets one. The run says why; the old declaration still holds."""
+    before = toy.identifier
+    with visitors(stack) as those:
+        failed = runs.play("converge.yml", toys("sullen", container_healthy_timeout=12))
+    assert failed.returncode != 0
+    assert f"{NAME} did not become healthy" in words(failed)
+    assert "status 500" in words(failed)
+    assert "toy: ready" in words(failed)
+    assert "goes on to serve" in words(failed)
+    assert (those.failed, those.words) == (0, ["jolly"]), those.output
+    assert present(stack) == {NAME}
+    toy.forget()
+    assert toy.identifier == before
+    assert runs.converge(toys()).changes == []
+
+
+@pytest.mark.destructive
+@pytest.mark.parametrize(
+    "task",
+    [
+        "Overlap | Note what would be replaced",
+        "Run | Start what is declared",
+        "Handover | Wait until the successors are healthy",
+        "Handover | Let the successors take over and those before them end",
+        "Run | Record how the containers are now",
+    ],
+)
+def test_killed_run_is_finished_by_the_next(runs: Runs, stack: Stack, toy: Container, task: str) -> None:
+    """Wherever it was killed, somebody serves, and what a check run says of the next one is what it does."""
+    assert toy.identifier
+    with visitors(stack) as those:
+        assert runs.play("converge.yml", toys("merry"), PRESSDOCK_DIE_BEFORE=task).returncode == -9
+        predicted = runs.converge("--check", toys("merry")).changed_items
+        assert runs.converge(toys("merry")).changed_items == predicted
+    assert (those.failed, those.words) == (0, ["jolly", "merry"]), those.output
+    assert present(stack) == {NAME}
+    assert runs.converge(toys("merry")).changes == []
+
+
+@pytest.mark.destructive
+@pytest.mark.parametrize(
+    ("leave", "stays"),
+    [
+        # Set aside; with a successor that is none; dead, beside a successor that runs; one that was to end.
+        ("docker rename {name} {address}", True),
+        ("docker rename {name} {address}; docker run --detach --name {name} {label} {image} sleep 600", True),
+        ("docker rename {name} {address}; docker create --name {name} {label} {image} sleep 600", True),
+        ("docker stop {name}; docker rename {name} {address}; docker run -d --name {name} {label} {image} sleep 600", False),
+        ("docker run --detach --name {name}.0123456789ab {label} {image} sleep 600", True),
+    ],
+    ids=["set-aside", "successor-runs", "successor-created", "dead-one", "was-to-end"],
+)  # fmt: skip
+def test_what_is_left_half_done_is_put_right(runs: Runs, stack: Stack, toy: Container, leave: str, stays: bool) -> None:
+    """By the run that also removes what nobody declares, as it was predicted."""
+    first = runs.play("removal.yml", toys())
+    assert first.returncode == 0, first.stdout + first.stderr
+    before = toy.identifier
+    image = toy.inspect["Config"]["Image"]
+    label = "--label pressdock.stack=quayside"
+    stack.host.check_output(leave.format(name=NAME, address=ADDRESS, label=label, image=image))
+    found = []
+    for arguments in (["--check"], [], []):
+        result = runs.play("removal.yml", toys(), *arguments)
+        assert result.returncode == 0, result.stdout + result.stderr
+        found.append(runs.all()[-1].changed_items)
+    assert found[0] == found[1]
+    assert found[2] == set()
+    assert present(stack) == {NAME}
+    toy.forget()
+    assert (toy.identifier == before) is stays
+    toy.wait_for_health("healthy")
