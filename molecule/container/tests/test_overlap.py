@@ -141,10 +141,10 @@ def test_killed_run_is_finished_by_the_next(runs: Runs, stack: Stack, toy: Conta
     [
         # Set aside; with a successor that is none; dead, beside a successor that runs; one that was to end.
         ("docker rename {name} {address}", True),
-        ("docker rename {name} {address}; docker run --detach --name {name} {label} {image} sleep 600", True),
-        ("docker rename {name} {address}; docker create --name {name} {label} {image} sleep 600", True),
-        ("docker stop {name}; docker rename {name} {address}; docker run -d --name {name} {label} {image} sleep 600", False),
-        ("docker run --detach --name {name}.0123456789ab {label} {image} sleep 600", True),
+        ("docker rename {name} {address}; docker run --detach --name {name} {image}", True),
+        ("docker rename {name} {address}; docker create --name {name} {image}", True),
+        ("docker stop {name}; docker rename {name} {address}; docker run --detach --name {name} {image}", False),
+        ("docker run --detach --name {name}.0123456789ab {image}", True),
     ],
     ids=["set-aside", "successor-runs", "successor-created", "dead-one", "was-to-end"],
 )  # fmt: skip
@@ -154,8 +154,8 @@ def test_what_is_left_half_done_is_put_right(runs: Runs, stack: Stack, toy: Cont
     assert first.returncode == 0, first.stdout + first.stderr
     before = toy.identifier
     image = toy.inspect["Config"]["Image"]
-    label = "--label pressdock.stack=quayside"
-    stack.host.check_output(leave.format(name=NAME, address=ADDRESS, label=label, image=image))
+    alike = f"--label pressdock.stack=quayside {image} sleep 600"
+    stack.host.check_output(leave.format(name=NAME, address=ADDRESS, image=alike))
     found = []
     for arguments in (["--check"], [], []):
         result = runs.play("removal.yml", toys(), *arguments)
