@@ -96,3 +96,29 @@ def test_wrong_use_is_not_taken_for_health(image: Image, arguments: str) -> None
     code, output = probe(image, arguments, "HTTP/1.1 200 OK\\r\\n\\r\\n")
     assert code == 2
     assert "usage" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hosts", "code"),
+    [
+        # 127.0.0.2 refuses; nobody has an address of 192.0.2.0/24, which is for documentation.
+        ("http pair:7000 /", ("127.0.0.2", "127.0.0.1"), 0),
+        ("http pair:7000 /", ("127.0.0.2",), 1),
+        ("--own http pair:7000 /", ("192.0.2.9", "127.0.0.1"), 0),
+        ("--own http pair:7000 /", ("192.0.2.9",), 1),
+    ],
+)
+def test_name_with_several_addresses(image: Image, arguments: str, hosts: tuple[str, ...], code: int) -> None:
+    """All are tried, or those alone that are the container's own: no other is even called."""
+    names = [word for host in hosts for word in ("--add-host", f"pair:{host}")]
+    result = image.run(
+        f"{SERVER} probe {arguments} 2>&1",
+        "--env",
+        "ANSWER=HTTP/1.1 200 OK\\r\\n\\r\\n",
+        "--env",
+        "PROBE_TIMEOUT=2",
+        *names,
+    )
+    assert result.rc == code, result.stdout
+    if code and "--own" in arguments:
+        assert "Cannot assign requested address" in result.stdout
