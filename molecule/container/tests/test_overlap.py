@@ -41,24 +41,27 @@ until ( -e '/tmp/enough' ) {
 print "asked $asked, failed $failed, of @{[ sort keys %moods ]}\n";
 """
 
+# The address means one network as long as the visitor meets the toy on no other.
+VISITORS_TOY = {"networks": ["toy"]}
+
 SLOW = r"""
 for i in $(seq 600); do docker inspect ADDRESS > /dev/null 2>&1 && break; sleep 0.1; done
-docker exec quayside-toy-untouched perl -MIO::Socket::INET -e '
+docker exec quayside-toy-visitor perl -MIO::Socket::INET -e '
     my $s = IO::Socket::INET->new("ADDRESS:7000") or die $@; print $s "GET /slow/25 HTTP/1.0\r\n\r\n"; print while <$s>'
 """.replace("ADDRESS", ADDRESS)
 """Asks for something that takes 25 s, once the toy is being replaced."""
 
 
 def toys(mood: str = "jolly", **variables: object) -> str:
-    """Write the variables of a run with two of the toys, the one that overlaps in this mood."""
+    """Write the variables of a run with the visitor and the toy that overlaps, in this mood."""
     toy: dict[str, Any] = {"overlap": "toy", "environment": {"TOY_MOOD": mood, "TOY_PLACE": "quay"}}
-    return "--extra-vars=" + json.dumps({"toy_containers": {"untouched": {}, "overlapping": toy}, **variables})
+    return "--extra-vars=" + json.dumps({"toy_containers": {"visitor": VISITORS_TOY, "overlapping": toy}, **variables})
 
 
 def visitors(stack: Stack) -> Visitors:
     """Let somebody on the toy's network ask it all the time."""
-    program = ["docker", "exec", "quayside-toy-untouched", "perl", "-e", VISITOR, ADDRESS, str(LIFETIME)]
-    return Visitors(stack.host, shlex.join(program), "docker exec quayside-toy-untouched touch /tmp/enough")
+    program = ["docker", "exec", "quayside-toy-visitor", "perl", "-e", VISITOR, ADDRESS, str(LIFETIME)]
+    return Visitors(stack.host, shlex.join(program), "docker exec quayside-toy-visitor touch /tmp/enough")
 
 
 def present(stack: Stack) -> set[str]:
