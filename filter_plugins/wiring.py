@@ -11,6 +11,7 @@ from typing import Any
 # Ansible puts the project on nobody's path.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
+from filter_plugins.preflight import SITE_NAME
 from module_utils.handover import overlap_address
 
 # Seconds that PHP lets a request wait besides its computing time (roles/wordpress/vars/main.yml).
@@ -83,21 +84,42 @@ def ftp_certificate(sites: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
+def kept_volume_name(volume: str) -> str:
+    """Name what a volume belonged to: a site by its plain name, everything else with its kind before a slash."""
+    kind, _, name = volume.partition("-")
+    if SITE_NAME.fullmatch(name) and kind in ("site", "static"):
+        return name if kind == "site" else f"static/{name}"
+    return f"volume/{volume}"
+
+
+def kept_database_name(database: str, prefix: str) -> str:
+    """Name what a database belonged to: a site by its plain name, everything else as a database.
+
+    :param prefix: ``wordpress_database_prefix``.
+    """
+    site = database.removeprefix(prefix)
+    return site if database.startswith(prefix) and SITE_NAME.fullmatch(site) else f"database/{database}"
+
+
 def kept_data(volumes: Mapping[str, str], databases: Iterable[str], database_prefix: str) -> dict[str, dict[str, Any]]:
     """Group the data that nothing declares any more by what it belonged to.
 
     :param volumes: short name of a volume to its directory.
     :param databases: names of databases.
     :param database_prefix: ``wordpress_database_prefix``.
-    :return: name to ``{volumes, databases}``: a site's under the site's name, everything else under its own.
+    :return: name to ``{volumes, databases}``. Only a site's volume and database share a name, the site's, which has no
+        slash; what is not a site's is ``static/licence``, ``volume/redis``, ``database/theirs``: whoever deletes a
+        name deletes nothing that was another's.
     """
+    named: list[tuple[str, dict[str, str], list[str]]] = [
+        (kept_volume_name(volume), {volume: directory}, []) for volume, directory in volumes.items()
+    ]
+    named += [(kept_database_name(database, database_prefix), {}, [database]) for database in databases]
     kept: dict[str, dict[str, Any]] = {}
-    for volume, directory in volumes.items():
-        entry = kept.setdefault(volume.removeprefix("site-"), {"volumes": {}, "databases": []})
-        entry["volumes"][volume] = directory
-    for database in databases:
-        entry = kept.setdefault(database.removeprefix(database_prefix), {"volumes": {}, "databases": []})
-        entry["databases"].append(database)
+    for name, of_volumes, of_databases in named:
+        entry = kept.setdefault(name, {"volumes": {}, "databases": []})
+        entry["volumes"].update(of_volumes)
+        entry["databases"] += of_databases
     return kept
 
 

@@ -2,14 +2,51 @@
 
 from __future__ import annotations
 
+from itertools import product
+
+import pytest
+
 from filter_plugins.wiring import kept_data
 
 
 def test_kept_data_is_grouped_by_what_it_belonged_to() -> None:
-    volumes = {"site-market": "/srv/s/sites/market/wp-content", "static-licence": "/srv/s/static/licence"}
+    volumes = {
+        "site-market": "/srv/s/sites/market/wp-content",
+        "static-licence": "/srv/s/static/licence",
+        "redis": "/r",
+    }
     assert kept_data(volumes, ["wharf_market", "of_somebody"], "wharf_") == {
         "market": {"volumes": {"site-market": "/srv/s/sites/market/wp-content"}, "databases": ["wharf_market"]},
-        "static-licence": {"volumes": {"static-licence": "/srv/s/static/licence"}, "databases": []},
-        "of_somebody": {"volumes": {}, "databases": ["of_somebody"]},
+        "static/licence": {"volumes": {"static-licence": "/srv/s/static/licence"}, "databases": []},
+        "volume/redis": {"volumes": {"redis": "/r"}, "databases": []},
+        "database/of_somebody": {"volumes": {}, "databases": ["of_somebody"]},
     }
     assert kept_data({}, [], "wharf_") == {}
+
+
+# Names that were once the same: whatever is meant by one of them, the others must outlive it.
+ALIKE = [
+    "market",
+    "redis",
+    "site-market",
+    "static-market",
+    "wharf_market",
+    "database/market",
+    "volume/redis",
+    "market s",
+]
+
+
+@pytest.mark.parametrize("prefix", ["wharf_", "site", ""])
+def test_only_a_site_s_own_volume_and_database_share_a_name(prefix: str) -> None:
+    volumes = {name: f"/{name}" for kind, alike in product(("", "site-", "static-"), ALIKE) for name in [kind + alike]}
+    databases = sorted({kind + alike for kind, alike in product(("", prefix), ALIKE)})
+    kept = kept_data(volumes, databases, prefix)
+    shared = {name: data for name, data in kept.items() if len(data["volumes"]) + len(data["databases"]) > 1}
+    assert "market" in shared
+    for site, data in shared.items():
+        assert list(data["volumes"]) == [f"site-{site}"]
+        assert data["databases"] == [f"{prefix}{site}"]
+    # None is lost, and none stands twice.
+    assert sorted(volume for data in kept.values() for volume in data["volumes"]) == sorted(volumes)
+    assert sorted(database for data in kept.values() for database in data["databases"]) == databases

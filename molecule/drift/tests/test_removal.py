@@ -57,6 +57,8 @@ def test_site_goes_and_its_data_stays_until_destroyed(runs: Runs, stack: Stack, 
     harbour = runs.engine_now()["quayside-wordpress-harbour"].identifier
     marker = f"{MARKET}/wp-content/uploads/kept.txt"
     stack.host.check_output("touch %s", marker)
+    # Somebody's own, of the site's name.
+    stack.host.check_output("docker exec quayside-mariadb mariadb -e 'CREATE DATABASE market'")
 
     refused = runs.play(DESTROY, "--extra-vars=destroy_name=market")
     assert refused.returncode != 0
@@ -84,7 +86,9 @@ def test_site_goes_and_its_data_stays_until_destroyed(runs: Runs, stack: Stack, 
     nameless = runs.play(DESTROY, without_market)
     assert "destroy_name is empty" in words(nameless)
     unknown = runs.play(DESTROY, without_market, "--extra-vars=destroy_name=harbor")
-    assert re.search(r"Nothing of the name harbor is kept on instance. Kept is: [a-z, ]*market\b", words(unknown))
+    kept = re.search(r"Nothing of the name harbor is kept on instance\. Kept is: ([a-z/, ]*)\.", words(unknown))
+    assert kept
+    assert {"market", "database/market"} <= set(kept[1].split(", "))
     checked = runs.play(DESTROY, without_market, "--extra-vars=destroy_name=market", "--check")
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "wharf_market" in databases(stack)
@@ -93,9 +97,13 @@ def test_site_goes_and_its_data_stays_until_destroyed(runs: Runs, stack: Stack, 
     destroyed = runs.play(DESTROY, without_market, "--extra-vars=destroy_name=market")
     assert destroyed.returncode == 0, destroyed.stdout + destroyed.stderr
     assert "wharf_market" not in databases(stack)
-    assert "wharf_harbour" in databases(stack)
+    assert {"wharf_harbour", "market"} <= databases(stack)
     assert not stack.host.file(MARKET).exists
     assert named(stack, "volume") == ""
+
+    others = runs.play(DESTROY, without_market, "--extra-vars=destroy_name=database/market")
+    assert others.returncode == 0, others.stdout + others.stderr
+    assert databases(stack) & {"market", "wharf_market"} == set()
 
     # Declared again it is a new site.
     runs.converge()
