@@ -30,8 +30,11 @@ down: venv ## Stop and remove the stack's containers and networks; data and imag
 	@scripts/play playbooks/down.yml $(ARGS)
 
 .PHONY: destroy
+# Any text may be a database's name: it goes through the environment, past make's own expansion and the shell's words.
+destroy: export PRESSDOCK_DESTROY_NAME := $(value NAME)
+unexport NAME
 destroy: venv ## Delete for good what nothing declares any more: make destroy NAME=site
-	@scripts/play playbooks/destroy.yml --extra-vars 'destroy_name=$(NAME)' $(ARGS)
+	@scripts/play playbooks/destroy.yml $(ARGS)
 
 .PHONY: drift
 drift: venv ## Say what differs from what is declared, changing nothing (exit status 2 where something does)

@@ -60,7 +60,7 @@ def test_site_goes_and_its_data_stays_until_destroyed(runs: Runs, stack: Stack, 
     # Somebody's own, of the site's name.
     stack.host.check_output("docker exec quayside-mariadb mariadb -e 'CREATE DATABASE market'")
 
-    refused = runs.play(DESTROY, "--extra-vars=destroy_name=market")
+    refused = runs.play(DESTROY, PRESSDOCK_DESTROY_NAME="market")
     assert refused.returncode != 0
     assert "market is declared in wordpress_sites" in words(refused)
 
@@ -84,24 +84,24 @@ def test_site_goes_and_its_data_stays_until_destroyed(runs: Runs, stack: Stack, 
     assert runs.converge(without_market).changes == []
 
     nameless = runs.play(DESTROY, without_market)
-    assert "destroy_name is empty" in words(nameless)
-    unknown = runs.play(DESTROY, without_market, "--extra-vars=destroy_name=harbor")
+    assert "NAME is empty" in words(nameless)
+    unknown = runs.play(DESTROY, without_market, PRESSDOCK_DESTROY_NAME="harbor")
     kept = re.search(r"Nothing of the name harbor is kept on instance\. Kept is: ([a-z/, ]*)\.", words(unknown))
     assert kept
     assert {"market", "database/market"} <= set(kept[1].split(", "))
-    checked = runs.play(DESTROY, without_market, "--extra-vars=destroy_name=market", "--check")
+    checked = runs.play(DESTROY, without_market, "--check", PRESSDOCK_DESTROY_NAME="market")
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "wharf_market" in databases(stack)
     assert stack.host.file(marker).exists
 
-    destroyed = runs.play(DESTROY, without_market, "--extra-vars=destroy_name=market")
+    destroyed = runs.play(DESTROY, without_market, PRESSDOCK_DESTROY_NAME="market")
     assert destroyed.returncode == 0, destroyed.stdout + destroyed.stderr
     assert "wharf_market" not in databases(stack)
     assert {"wharf_harbour", "market"} <= databases(stack)
     assert not stack.host.file(MARKET).exists
     assert named(stack, "volume") == ""
 
-    others = runs.play(DESTROY, without_market, "--extra-vars=destroy_name=database/market")
+    others = runs.play(DESTROY, without_market, PRESSDOCK_DESTROY_NAME="database/market")
     assert others.returncode == 0, others.stdout + others.stderr
     assert databases(stack) & {"market", "wharf_market"} == set()
 
