@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Filters of the container role: what is declared, compared with what the engine says it has.
 
-All are pure: they take the declared services and the engine's listing (as `docker_host_info` returns it)
+All are pure: they take the declared services and the engine's listing (as `engine_look` returns it)
 and say what is missing, so that a run which changes nothing asks the engine once and calls no further module.
 """
 
@@ -51,7 +51,7 @@ def missing_images(images: Mapping[str, Mapping[str, Any]], listing: Iterable[Ma
     A tag that was moved to another image counts as missing: the digest is also a label of the image itself.
 
     :param images: service name to ``{reference, digest}``.
-    :param listing: ``docker_host_info``'s images (``RepoTags`` and ``Labels`` may be null).
+    :param listing: ``engine_look``'s images (``RepoTags`` and ``Labels`` may be null).
     """
     present = {
         tag: (image.get("Labels") or {}).get("pressdock.digest")
@@ -117,11 +117,15 @@ def superseded_images(
 
     The kept ones allow a rollback without a build. A build also leaves the images of its earlier stages, which have
     no tag but the same digest: they stay and go with the image that they were built for. Services that are not in
-    *images* (a run of one role only) are left alone.
+    *images* (a run of one role only) are left alone. What an image that stays was built on stays as well, for the
+    engine would not remove it.
+
+    :param listing: as `engine_api.images_with_ancestors` returns it.
     """
     newest: dict[str, dict[str, int]] = {name: {} for name in images}
     candidates: list[tuple[int, str, str, str]] = []
-    for image in listing:
+    listed = list(listing)
+    for image in listed:
         labels = image.get("Labels") or {}
         service, digest = str(labels.get("pressdock.service")), str(labels.get("pressdock.digest"))
         if labels.get("pressdock.stack") != stack or service not in images or digest == images[service]["digest"]:
@@ -135,11 +139,15 @@ def superseded_images(
         for service, digests in newest.items()
         for digest in sorted(digests, key=lambda digest: digests[digest], reverse=True)[:keep]
     }
-    return [
+    superseded = [
         identifier
         for _, identifier, service, digest in sorted(candidates, reverse=True)
         if (service, digest) not in kept
     ]
+    needed = {
+        ancestor for image in listed if image["Id"] not in superseded for ancestor in image.get("Ancestors") or []
+    }
+    return [identifier for identifier in superseded if identifier not in needed]
 
 
 def container_networks(services: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -153,7 +161,7 @@ def network_changes(
     """List the networks that are missing or have other options than declared.
 
     :param names: short names of the declared networks.
-    :param listing: ``docker_host_info``'s networks.
+    :param listing: ``engine_look``'s networks.
     :param external: short names of those that lead outside; all others are internal.
     :return: one ``{name, internal, options}`` per network to (re)create, with the engine's full name. Containers that
         share a way outside do not see each other on it: a conversation has a network of its own.
@@ -200,7 +208,7 @@ def container_volumes(services: Iterable[Mapping[str, Any]], stack: str, data_di
 def volume_changes(declared: Iterable[Mapping[str, str]], listing: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """List the declared volumes that are missing or bound to another directory.
 
-    :param listing: ``docker_host_info``'s volumes.
+    :param listing: ``engine_look``'s volumes.
     :return: the declared volumes, each with ``exists``.
     """
     actual = {volume["Name"]: volume for volume in listing}
@@ -215,7 +223,7 @@ def volume_changes(declared: Iterable[Mapping[str, str]], listing: Iterable[Mapp
 def kept_volumes(listing: Iterable[Mapping[str, Any]], declared: Iterable[str], stack: str) -> dict[str, str]:
     """Return the stack's volumes that no service declares any more: short name to its directory on the host.
 
-    :param listing: ``docker_host_info``'s volumes.
+    :param listing: ``engine_look``'s volumes.
     :param declared: short names of the declared ones.
     """
     known = set(declared)
@@ -446,7 +454,7 @@ def container_mounts(
 ) -> list[str]:
     """Write a container's volumes and its secrets' directory in the engine's ``source:path:mode`` form.
 
-    :param engine: ``docker_host_info``'s ``host_info``, for a container that observes the host.
+    :param engine: ``engine_look``'s ``host_info``, for a container that observes the host.
     """
     mounts = [
         f"{stack}-{volume['name']}:{volume['path']}:{'ro' if volume.get('read_only') else 'rw'}"
@@ -464,7 +472,7 @@ def observation_mounts(engine: Mapping[str, Any]) -> list[str]:
 
     Nothing of it can be written; that the engine's socket is mounted read-only does not limit what it can be asked for.
 
-    :param engine: ``docker_host_info``'s ``host_info``.
+    :param engine: ``engine_look``'s ``host_info``.
     """
     root = engine.get("DockerRootDir") or "/var/lib/docker"
     mounts = [

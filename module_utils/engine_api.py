@@ -19,6 +19,8 @@ TIMEOUT = 30
 
 STACK_LABEL = "pressdock.stack"
 RECORD_FILE = "record.json"
+NO_TAG = "<none>:<none>"
+"""What engines before 24 list as the tag of an image that has none."""
 
 
 class EngineConnection(http.client.HTTPConnection):
@@ -156,10 +158,8 @@ def look(path: str, stack: str, data_dir: str) -> dict[str, Any]:
             {name: container.get(name) for name in ("Id", "Names", "Labels", "Ports", "State")}
             for container in containers
         ],
-        "images": [
-            {name: image.get(name) for name in ("Id", "RepoTags", "Labels", "Created")}
-            for image in ask_again(path, "/images/json")
-        ],
+        # With what lies between them: that alone tells which image was built on which.
+        "images": images_with_ancestors(ask_again(path, "/images/json?all=1")),
         "networks": [
             {name: network.get(name) for name in ("Name", "Driver", "Internal", "Options", "Labels")}
             for network in ask_again(path, "/networks")
@@ -171,6 +171,38 @@ def look(path: str, stack: str, data_dir: str) -> dict[str, Any]:
         "found": found,
         "records": records,
     }
+
+
+def images_with_ancestors(listing: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the images that have a name or that nothing was built on, which are those that can be removed.
+
+    :param listing: all images, those of single build steps included.
+    :return: each image's `Id`, `RepoTags` (without those that stand for none), `Labels` and `Created` in the engine's
+        words, and as `Ancestors` the ids of those of them that it was built on: none where the engine does not say it
+        (BuildKit's images hang on no other).
+    """
+    parents = {str(image["Id"]): str(image.get("ParentId") or "") for image in listing}
+    names = {image["Id"]: [tag for tag in image.get("RepoTags") or [] if tag != NO_TAG] for image in listing}
+    built_on = set(parents.values())
+    returned = {identifier for identifier in parents if names[identifier] or identifier not in built_on}
+
+    def ancestors(identifier: str) -> list[str]:
+        found: list[str] = []
+        parent = parents[identifier]
+        while parent in parents:
+            found.append(parent)
+            parent = parents[parent]
+        return [parent for parent in found if parent in returned]
+
+    return [
+        {
+            **{name: image.get(name) for name in ("Id", "Labels", "Created")},
+            "RepoTags": names[image["Id"]],
+            "Ancestors": ancestors(image["Id"]),
+        }
+        for image in listing
+        if image["Id"] in returned
+    ]
 
 
 def read_record(data_dir: str, name: str) -> dict[str, Any]:

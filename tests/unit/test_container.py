@@ -296,6 +296,89 @@ class TestSupersededImages:
         ]
 
 
+class TestImagesThatOthersWereBuiltOn:
+    """An engine's whole listing, steps of builds included: base b1 and b2, each with services and their stages."""
+
+    @staticmethod
+    def listed(identifier: str, parent: str, created: int, digest: str = "", **labels: str) -> dict[str, Any]:
+        """Return an entry of the engine's list; a service's image has the digest that its tag bears."""
+        service = labels.get("service", identifier.partition("-")[0])
+        tagged = bool(digest) and not labels
+        return {
+            "Id": f"sha256:{identifier}",
+            "ParentId": f"sha256:{parent}" if parent else "",
+            "Created": created,
+            # As an engine of before 24 writes it, whose later ones write an empty list.
+            "RepoTags": [f"shop/{service}:{digest}"] if tagged else ["<none>:<none>"],
+            "RepoDigests": None,
+            "Size": 1,
+            "Labels": {"pressdock.stack": "shop", "pressdock.service": service, "pressdock.digest": digest}
+            if digest
+            else None,
+        }
+
+    def listing(self) -> list[dict[str, Any]]:
+        def step(identifier: str, parent: str, created: int, base: str) -> dict[str, Any]:
+            # A step inherits the labels of the image that it starts from.
+            return self.listed(identifier, parent, created, base, service="base")
+
+        return [
+            self.listed("base-b2", "base-b2-step", 20, "b2"),
+            self.listed("base-b2-step", "", 19),
+            self.listed("base-b1", "", 10, "b1"),
+            step("web-w1-step", "base-b1", 11, "b1"),
+            self.listed("web-w1", "web-w1-step", 12, "w1"),
+            step("web-w1-stage", "base-b1", 11, "b1"),
+            step("web-w2-step", "base-b2", 21, "b2"),
+            self.listed("web-w2", "web-w2-step", 22, "w2"),
+            step("web-w2-stage", "base-b2", 21, "b2"),
+            step("ftp-f1-step", "base-b1", 11, "b1"),
+            self.listed("ftp-f1", "ftp-f1-step", 13, "f1"),
+        ]
+
+    def superseded(self, keep: int, *, gone: str = "no such", **declares: str) -> list[str]:
+        images = engine_api.images_with_ancestors([one for one in self.listing() if gone not in one["Id"]])
+        current = {service: declared(service, digest) for service, digest in declares.items()}
+        return [one.removeprefix("sha256:") for one in container.superseded_images(images, "shop", current, keep)]
+
+    def test_steps_of_a_build_are_no_images_of_their_own(self) -> None:
+        found = {one["Id"].removeprefix("sha256:"): one for one in engine_api.images_with_ancestors(self.listing())}
+        assert set(found) == {
+            *("base-b1", "base-b2", "web-w1", "web-w2", "ftp-f1"),
+            *("web-w1-stage", "web-w2-stage"),
+        }
+        assert found["web-w2"]["Ancestors"] == ["sha256:base-b2"]
+        assert found["base-b2"]["Ancestors"] == []
+        assert found["web-w1-stage"]["RepoTags"] == []
+
+    def test_base_stays_under_an_image_that_the_run_leaves_alone(self) -> None:
+        """The FTP server was switched off before the base was replaced."""
+        assert self.superseded(0, base="b2", web="w2") == ["web-w1", "web-w1-stage"]
+
+    def test_base_goes_once_nothing_needs_it(self) -> None:
+        assert self.superseded(0, gone="ftp", base="b2", web="w2") == ["web-w1", "web-w1-stage", "base-b1"]
+        assert self.superseded(0, base="b2", web="w2", ftp="f2") == ["ftp-f1", "web-w1", "web-w1-stage", "base-b1"]
+
+    def test_base_stays_under_an_image_that_is_in_use_or_kept(self) -> None:
+        """Sooner or later the same: what is declared again was built on the older base, or the newest one is kept."""
+        assert self.superseded(0, gone="ftp", base="b2", web="w1") == ["web-w2", "web-w1-stage"]
+        assert self.superseded(0, base="b2", web="w2", ftp="f1") == ["web-w1", "web-w1-stage"]
+        assert self.superseded(1, base="b2", web="w2", ftp="f1") == []
+
+    def test_base_stays_under_what_somebody_else_has_built_on_it(self) -> None:
+        theirs = {"Id": "sha256:theirs", "ParentId": "sha256:base-b1", "Created": 30, "RepoTags": [], "Labels": None}
+        images = engine_api.images_with_ancestors([*(one for one in self.listing() if "ftp" not in one["Id"]), theirs])
+        current = {"base": declared("base", "b2"), "web": declared("web", "w2")}
+        assert container.superseded_images(images, "shop", current, 0) == ["sha256:web-w1", "sha256:web-w1-stage"]
+
+    def test_where_the_engine_does_not_say_what_was_built_on_what_nothing_is_needed(self) -> None:
+        """BuildKit's images hang on no other; their names are all there is."""
+        listing = [{**one, "ParentId": ""} for one in self.listing() if "st" not in one["Id"]]
+        images = engine_api.images_with_ancestors(listing)
+        current = {"base": declared("base", "b2"), "web": declared("web", "w2")}
+        assert container.superseded_images(images, "shop", current, 0) == ["sha256:web-w1", "sha256:base-b1"]
+
+
 class TestNetworks:
     @staticmethod
     def listed(**changes: Any) -> dict[str, Any]:
