@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ RESERVED = re.compile(r"/wp-", re.IGNORECASE)
 SERVICE_FIELDS = ("protocol", "upstream", "script", "domain", "path", "login", "password", "upload_limit", "tls")
 SERVICE_REQUIRED = ("protocol", "upstream", "path", "login", "password")
 STATIC_FIELDS = ("domain", "aliases", "path", "source", "index", "not_found", "max_age", "tls")
+LONGEST_REPORT = 40
+"""Files of a static site that a run names; a new site may have thousands."""
 FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._~/-]*")
 BLOCK = 1 << 20
 
@@ -120,6 +122,23 @@ def static_files(source: str) -> dict[str, Path]:
     except UnicodeEncodeError as error:
         raise AnsibleFilterError(f"{source}: holds a name that is not UTF-8: {error.object!a}") from error
     return files
+
+
+def static_differences(changes: Iterable[str], directory: str, longest: int = LONGEST_REPORT) -> dict[str, list[str]]:
+    """Group what `host_files` says of the static sites' files by site.
+
+    :param changes: one line for each file, which begins with its path.
+    :param directory: of the target, parent of the sites' own.
+    :param longest: lines of a site that are shown; of more, only how many they are.
+    """
+    found: dict[str, list[str]] = {}
+    for change in changes:
+        site = re.split("[/:]", change.removeprefix(f"{directory}/"), maxsplit=1)[0]
+        found.setdefault(site, []).append(change)
+    return {
+        site: lines if len(lines) <= longest else [*lines[:longest], f"and {len(lines) - longest:,} more"]
+        for site, lines in found.items()
+    }
 
 
 # --- Rules ----------------------------------------------------------------------------------------------------------
@@ -307,4 +326,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Name the filters."""
-        return {"nginx_routes": routes, "service_url": service_url}
+        return {"nginx_routes": routes, "service_url": service_url, "static_differences": static_differences}

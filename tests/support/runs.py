@@ -31,7 +31,7 @@ class Run:
     playbook: str
     check: bool
     changes: list[dict[str, Any]]
-    """Each has `task`, `item` (the loop's label or empty) and `options` (what a diff named)."""
+    """Each has `task`, `item` (the loop's label or empty), `options` (what a diff named) and `lines` (of a message)."""
     failures: list[str]
 
     @property

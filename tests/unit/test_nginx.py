@@ -219,3 +219,18 @@ def test_sources(tmp_path: Path) -> None:
     assert "a name that is not UTF-8" in found
     (found,) = nginx.static_file_problems({"nginx_static_sites": {"docs": {"source": "no/such/directory"}}})
     assert found.endswith("is not a directory on this machine")
+
+
+def test_differences_of_static_sites_are_grouped_by_site_and_shortened() -> None:
+    changes = [
+        "/srv/s/static/docs: created",
+        *(f"/srv/s/static/docs/{number}.txt: created" for number in range(1509)),
+        "/srv/s/static/press/a: b.txt: content",
+        "/srv/s/static/docs/late.txt: removed",
+    ]
+    assert nginx.static_differences(changes, "/srv/s/static", 3) == {
+        "docs": [*changes[:3], "and 1,508 more"],
+        "press": ["/srv/s/static/press/a: b.txt: content"],
+    }
+    assert nginx.static_differences(changes[:3], "/srv/s/static", 3) == {"docs": changes[:3]}
+    assert nginx.static_differences([], "/srv/s/static") == {}

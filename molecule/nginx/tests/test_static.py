@@ -140,8 +140,12 @@ def test_drift_is_repaired_by_name(runs: Runs) -> None:
 
 
 def static_changes(run: Run) -> set[str]:
-    """Return what a run changed of the static sites."""
-    return {item for task, item in run.changed_items if task == "Static | Name what differed"}
+    """Return what a run changed of the static sites' files, which it reported under the site's name."""
+    changes = [change for change in run.changes if change["task"] == "Static | Name what differed"]
+    assert len({change["item"] for change in changes}) == len(changes), "an item for each site"
+    for change in changes:
+        assert all(line.startswith(f"{VOLUMES}/{change['item']}/") for line in change["lines"])
+    return {line for change in changes for line in change["lines"]}
 
 
 @pytest.mark.destructive
@@ -157,8 +161,9 @@ def test_changed_source_replaces_no_container(runs: Runs, web: Web, stack: Stack
         (root / "release.txt").write_bytes(b"released again\n")
         (root / "data.sql").unlink()
         run = runs.converge()
-        assert {(task, item.removeprefix(f"{VOLUMES}/press/")) for task, item in run.changed_items} == {
-            ("Static | Name what differed", change)
+        assert run.changed_items == {("Static | Name what differed", "press")}
+        assert static_changes(run) == {
+            f"{VOLUMES}/press/{change}"
             for change in ("deep: created", "deep/new.bin: created", "release.txt: content", "data.sql: removed")
         }
         assert target(stack) == source(runs)
@@ -171,6 +176,31 @@ def test_changed_source_replaces_no_container(runs: Runs, web: Web, stack: Stack
         (root / "deep").rmdir()
         for path, content in before.items():
             path.write_bytes(content)
+        runs.converge()
+    assert not runs.converge().changes
+
+
+@pytest.mark.destructive
+def test_many_files_are_one_item_of_some_lines(runs: Runs, stack: Stack) -> None:
+    """As many as a check run says there will be."""
+    folder = runs.directory / "static/press/many"
+    folder.mkdir()
+    try:
+        for number in range(300):
+            (folder / f"{number:03}.txt").write_text(f"{number}\n")
+        predicted = runs.converge("--check")
+        run = runs.converge()
+        assert run.changes == predicted.changes
+        (change,) = run.changes
+        assert (change["task"], change["item"]) == ("Static | Name what differed", "press")
+        assert change["lines"][0] == f"{VOLUMES}/press/many: created"
+        assert change["lines"][-1] == f"and {301 - len(change['lines'][:-1])} more"
+        assert len(change["lines"]) < 100
+        assert target(stack) == source(runs)
+    finally:
+        for file in folder.iterdir():
+            file.unlink()
+        folder.rmdir()
         runs.converge()
     assert not runs.converge().changes
 

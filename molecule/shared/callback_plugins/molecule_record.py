@@ -17,7 +17,8 @@ type: notification
 short_description: Write one line of JSON per run to runs.jsonl, and die before a named task
 description:
   - Each run of a playbook appends one line to C(runs.jsonl) in molecule's ephemeral directory, with the playbook's
-    name, whether it was a check run, its changes (task, item, and the options that a diff names) and its failures.
+    name, whether it was a check run, its changes (task, item, the options that a diff
+    names, the lines of a message) and its failures.
   - With the environment variable C(PRESSDOCK_DIE_BEFORE) set to a task's name, the run kills itself, and all that it
     started on the controller, before that task - as a power cut would.
 """
@@ -79,4 +80,14 @@ class CallbackModule(CallbackBase):
         diff = result.result.get("diff") or {}
         after = diff.get("after") if isinstance(diff, dict) else None
         options = sorted(after) if isinstance(after, dict) else []
-        self._changes.append({"task": result.task.get_name().rpartition(" : ")[2], "item": item, "options": options})
+        # Tasks that name what another one has found say it in lines.
+        message = result.result.get("msg")
+        lines = message if isinstance(message, list) and not result.result.get("_ansible_no_log") else []
+        self._changes.append(
+            {
+                "task": result.task.get_name().rpartition(" : ")[2],
+                "item": item,
+                "options": options,
+                "lines": [str(line) for line in lines],
+            }
+        )
