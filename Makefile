@@ -46,9 +46,12 @@ secrets: venv ## Show the sites' logins and passwords
 
 ##@ Checking the project
 
-.PHONY: test
-test: venv-test ## Run every check and test
+.PHONY: test test-all
+test: venv-test ## Run the checks and tests
 	@scripts/test
+
+test-all: venv-test ## The same, and the tests that take long and repeat what others show with another value
+	@scripts/test --all
 
 test-%: venv-test ## Run one molecule scenario with its output: make test-mariadb
 	@molecule test -s $*

@@ -3,6 +3,9 @@
 - `pytest tests/contract --hosts=local://`: the stack of this machine, read only;
 - `pytest tests/contract --hosts=ssh://root@web-1 --stack=shop`: another machine's, another stack;
 - `molecule verify -s <scenario>` passes --hosts, --stack and --destructive.
+
+Tests marked `thorough` (they take long, and repeat with another value what another one shows) are left out unless
+PRESSDOCK_TEST_THOROUGH is set, as `make test-all` does.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from tests.support.runs import Run, Runs
 from tests.support.sites import PROJECT, Site, declared_sites, declared_variables
 from tests.support.stack import Container, Stack
 
+THOROUGH = "PRESSDOCK_TEST_THOROUGH"
 STACK_KEY: pytest.StashKey[Stack] = pytest.StashKey()
 
 
@@ -35,6 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "destructive: breaks the stack for a moment; needs --destructive")
+    config.addinivalue_line("markers", f"thorough: takes long and repeats another test; needs {THOROUGH}")
 
 
 def running_stack(config: pytest.Config) -> Stack:
@@ -56,7 +61,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Run what breaks the stack last, and only when asked to."""
+    """Run what breaks the stack last, and that and what takes long only when asked to."""
+    left_out = [item for item in items if item.get_closest_marker("thorough")] if not os.environ.get(THOROUGH) else []
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     items.sort(key=lambda item: item.get_closest_marker("destructive") is not None)
     if not config.getoption("destructive"):
         skip = pytest.mark.skip(reason="breaks the stack: needs --destructive")

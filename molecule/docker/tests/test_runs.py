@@ -121,7 +121,7 @@ def _foreign_engine(engine: Engine, runs: Runs) -> Iterator[None]:
 
 @pytest.mark.destructive
 @pytest.mark.usefixtures("_foreign_engine")
-@pytest.mark.parametrize("manage", ["auto", "never"])
+@pytest.mark.parametrize("manage", ["auto", pytest.param("never", marks=pytest.mark.thorough)])
 def test_foreign_engine_is_left_alone(runs: Runs, engine: Engine, manage: str) -> None:
     pid = engine.pid
     assert not runs.converge("--extra-vars", f"docker_manage={manage}").changes

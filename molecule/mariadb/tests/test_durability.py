@@ -95,7 +95,17 @@ def victim(stack: Stack, server: Server) -> Iterator[Callable[[], dict[str, Any]
 
 
 # Seconds after the start; the first initialisation takes about four. The last comes at the upgrade or after it.
-@pytest.mark.parametrize("moments", [(0.1, 0.6), (1.1, 1.6), (2.2, 0.3), (3.0, 3.6), (4.4, 2.7)], ids=str)
+@pytest.mark.parametrize(
+    "moments",
+    [
+        pytest.param((0.1, 0.6), marks=pytest.mark.thorough),
+        (1.1, 1.6),
+        pytest.param((2.2, 0.3), marks=pytest.mark.thorough),
+        pytest.param((3.0, 3.6), marks=pytest.mark.thorough),
+        (4.4, 2.7),
+    ],
+    ids=str,
+)
 def test_first_initialisation_killed(
     stack: Stack, client: Client, victim: Callable[[], dict[str, Any]], moments: tuple[float, float]
 ) -> None:
