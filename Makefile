@@ -40,6 +40,10 @@ destroy: venv ## Delete for good what nothing declares any more: make destroy NA
 drift: venv ## Say what differs from what is declared, changing nothing (exit status 2 where something does)
 	@scripts/drift $(ARGS)
 
+.PHONY: drift-timer
+drift-timer: venv ## Do so regularly, by a timer of this machine, for monitoring
+	@scripts/play playbooks/drift_timer.yml $(ARGS)
+
 .PHONY: secrets
 secrets: venv ## Show the sites' logins and passwords
 	@scripts/play playbooks/secrets.yml $(ARGS)

@@ -21,8 +21,9 @@ short_description: What differs from what is declared, as a table and as JSON
 description:
   - Made for playbooks/drift.yml, a check run of site.yml. What a run would change has drifted; it compares nothing.
   - The JSON document goes to the file that the environment variable C(PRESSDOCK_DRIFT_FILE) names.
-  - It holds C(at), C(failed) and C(hosts), each with C(drift), a list of C(part), C(what), C(declared), C(running) and
-    C(since). The last three are null where they are not known.
+  - It holds C(at), C(failed) (host to message), C(locked) (those of them on which another run works) and C(hosts), each
+    with C(drift), a list of C(part), C(what), C(declared), C(running) and C(since). The last three are null where they
+    are not known.
 """
 
 STEP = re.compile(r"^(?P<what>.*?): (?P<running>\S.*) -> (?P<declared>\S.*)$")
@@ -110,6 +111,7 @@ class CallbackModule(CallbackBase):
         super().__init__()
         self._drift: dict[str, list[dict[str, Any]]] = {}
         self._failed: dict[str, str] = {}
+        self._locked: set[str] = set()
 
     def v2_runner_on_ok(self, result: Any) -> None:
         """Note a changed task (a loop's items are noted one by one)."""
@@ -125,6 +127,8 @@ class CallbackModule(CallbackBase):
         if not ignore_errors:
             message = str(result.result.get("msg") or result.result.get("stderr") or "no message")
             self._failed[result.host.get_name()] = f"{result.task.get_name()}: {message}"
+            if result.result.get("locked"):
+                self._locked.add(result.host.get_name())
             self._display.display(f"{result.host.get_name()}: {result.task.get_name()}:\n{message}", stderr=True)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
@@ -147,6 +151,7 @@ class CallbackModule(CallbackBase):
                 "at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
                 "hosts": {host: {"drift": found} for host, found in hosts.items()},
                 "failed": self._failed,
+                "locked": sorted(self._locked),
             }
             temporary = Path(f"{file}.new")
             temporary.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -97,6 +97,21 @@ SIZE_SUFFIX = re.compile(
 POSITIVE_SUFFIX = re.compile(
     r"[_.](timeout|interval|retries|pids|cpus|workers|days|kept|lines|files|max_execution_time|max_input_vars)$"
 )
+PLAIN_ARGUMENT = re.compile(r"[A-Za-z0-9._/:=@,+-]+")
+SYSTEMD_TIME = re.compile(r"[A-Za-z0-9*][A-Za-z0-9*,.:/~_ +-]*")
+PLAIN_FILE = r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+"
+DRIFT_TIMER_RULES = {
+    "drift_timer_schedule": (SYSTEMD_TIME, "must be a time as OnCalendar of systemd takes it, such as daily"),
+    "drift_timer_random_delay": (SYSTEMD_TIME, "must be a time span as systemd takes it, such as 20min"),
+    "drift_timer_time_limit": (SYSTEMD_TIME, "must be a time span as systemd takes it, such as 20min"),
+    "drift_timer_user": (re.compile(r"[a-z_][a-z0-9_-]{0,31}"), "must be the name of a user"),
+    "drift_timer_metrics_file": (
+        re.compile(rf"{PLAIN_FILE}\.prom"),
+        "must be an absolute path of letters, digits and . _ - / that ends in .prom, as exporters want it",
+    ),
+    # The project's own place stands in a unit as well.
+    "ansible_config_file": (re.compile(PLAIN_FILE), "the project's path may contain letters, digits and . _ - / only"),
+}
 ZERO_ALLOWED = re.compile(r"_kept$")
 
 TYPES: dict[str, tuple[type, ...]] = {
@@ -960,6 +975,28 @@ def opcode_problems(values: Mapping[str, Any]) -> list[str]:
     return problems
 
 
+def drift_timer_problems(values: Mapping[str, Any]) -> list[str]:
+    """Check what the drift_timer role writes into units of systemd, where spaces, quotes, % and $ have meanings.
+
+    Also a filter, for the role: its command does not run the preflight.
+
+    :param values: variables by name. One that is missing, or of a wrong type (which has a line already), has no rule.
+    """
+    problems = [
+        f"{name}: {shown(values[name])}: {rule}"
+        for name, (pattern, rule) in DRIFT_TIMER_RULES.items()
+        if isinstance(values.get(name), str) and not pattern.fullmatch(values[name])
+    ]
+    if isinstance(values.get("drift_timer_directory"), str):
+        problems += path_problems("drift_timer_directory", values["drift_timer_directory"])
+    arguments = values.get("drift_timer_arguments")
+    for position, argument in enumerate(arguments if isinstance(arguments, list | tuple) else ()):
+        if not isinstance(argument, str) or not PLAIN_ARGUMENT.fullmatch(argument):
+            place = f"drift_timer_arguments[{position}]"
+            problems.append(f"{place}: {shown(argument)}: may contain letters, digits and . _ - / : = @ , + only")
+    return problems
+
+
 # --- All together ---------------------------------------------------------------------------------------------------
 
 
@@ -996,7 +1033,7 @@ def declared_problems(declared: Declared) -> list[str]:
     problems += adminer_problems(values) + rate_problems(values)
     problems += route_problems(values, domain_problem, wired="nginx_services" in declared.wired)
     problems += cadvisor_problems(values)
-    problems += mail_problems(values) + opcode_problems(values)
+    problems += mail_problems(values) + opcode_problems(values) + drift_timer_problems(values)
     return problems + buffer_problems(values) + worker_problems(values)
 
 
@@ -1020,4 +1057,8 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Return the filters by name."""
-        return {"secret_problem": secret_problem, "domain_problem": domain_problem}
+        return {
+            "secret_problem": secret_problem,
+            "domain_problem": domain_problem,
+            "drift_timer_problems": drift_timer_problems,
+        }

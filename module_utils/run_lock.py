@@ -133,14 +133,14 @@ def take(ask: Callable[[dict[str, Any]], dict[str, Any]], host: str) -> dict[str
 
     :param ask: runs a module that calls :func:`acquire`, with these arguments more; returns what it returned.
     :param host: what the target is called.
-    :return: the last result; a failed one where another run works on the target.
+    :return: the last result; a failed one, which is `locked`, where another run works on the target.
     """
     arguments: dict[str, Any] = {"run": this_run(os.getppid())}
     result = ask(arguments)
     if (holder := result.get("holder")) and is_dead(holder):
         result = ask({**arguments, "over": holder})
         holder = result.get("holder")
-    return {"failed": True, "msg": refusal(host, holder)} if holder else dict(result)
+    return {"failed": True, "locked": True, "msg": refusal(host, holder)} if holder else dict(result)
 
 
 def refusal(host: str, holder: dict[str, Any]) -> str:

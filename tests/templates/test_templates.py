@@ -149,6 +149,19 @@ def test_nginx(path: Path, variable_set: str) -> None:
         )
 
 
+@each_set
+@each("*.service.j2", "*.timer.j2")
+def test_unit(path: Path, variable_set: str) -> None:
+    """Every line sets something once, in a section; what is run has its whole path."""
+    parser = configparser.RawConfigParser(delimiters="=", comment_prefixes="#", strict=True)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # the documented way to keep names as they are
+    parser.read_string(render(path, variable_set))
+    values = {name: value for section in parser.sections() for name, value in parser[section].items()}
+    assert all(values.values())
+    assert not [value for value in values.values() if "\n" in value]
+    assert "ExecStart" not in values or values["ExecStart"].startswith("/opt/pressdock/")
+
+
 # --- The variable sets and the services themselves -------------------------------------------------------------------
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from module_utils import run_lock
 from tests.support.load import load
 
 drift = load("callback_plugins/drift.py", "drift_callback")
@@ -85,3 +89,23 @@ def test_the_table_shows_values_in_one_line() -> None:
     text = drift.table([drift.row("container x", "env", {"A": "b\nc"}, ["d"])])
     assert text.splitlines()[1].split("  ")[-1].strip() == '["d"]'
     assert len(text.splitlines()) == 2
+
+
+def test_the_file_tells_a_target_that_is_locked_from_one_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By what `run_lock.take` returns in the name of a module that finds another run."""
+    file = tmp_path / "drift.json"
+    monkeypatch.setenv("PRESSDOCK_DRIFT_FILE", str(file))
+    holder = {"user": "somebody", "machine": "elsewhere", "pid": 7, "place": "another", "start": 1, "since": "noon"}
+    report = drift.CallbackModule()
+    for host, found in {"pier": run_lock.take(lambda _: {"holder": holder}, "pier"), "quay": {"msg": "no"}}.items():
+        task = SimpleNamespace(get_name=lambda: "preflight : Check")
+        report.v2_runner_on_failed(
+            SimpleNamespace(task=task, result=found, host=SimpleNamespace(get_name=lambda host=host: host))
+        )
+    report.v2_playbook_on_stats(SimpleNamespace(processed={"pier": 1, "quay": 1}))
+    document = json.loads(file.read_text())
+    assert set(document["failed"]) == {"pier", "quay"}
+    assert document["locked"] == ["pier"]
+    assert "Another run works on pier: somebody on elsewhere" in document["failed"]["pier"]

@@ -946,3 +946,44 @@ def test_counts_of_a_site(key: str, value: int) -> None:
     assert preflight.site_problems({"blog": site(**{key: 1})}, spec) == []
     (problem,) = preflight.site_problems({"blog": site(**{key: value})}, spec)
     assert problem == f"wordpress_sites.blog.{key}: {value}: must be at least 1"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("drift_timer_schedule", "", "must be a time as OnCalendar"),
+        ("drift_timer_schedule", "daily\nUser=root", "must be a time as OnCalendar"),
+        ("drift_timer_schedule", "%h", "must be a time as OnCalendar"),
+        ("drift_timer_random_delay", "--help", "must be a time span"),
+        ("drift_timer_time_limit", "1h;reboot", "must be a time span"),
+        ("drift_timer_user", "Some Body", "must be the name of a user"),
+        ("drift_timer_directory", "/etc", "a directory of the system"),
+        ("drift_timer_directory", "gauges", "must be an absolute path"),
+        ("drift_timer_metrics_file", "/srv/gauges/drift.txt", "ends in .prom"),
+        ("drift_timer_metrics_file", "/srv/../etc/drift.prom", "must be an absolute path"),
+        ("drift_timer_metrics_file", "/srv/two words/drift.prom", "must be an absolute path"),
+        ("drift_timer_arguments", ["--limit=a b"], "may contain letters"),
+        ("drift_timer_arguments", ["$HOME"], "may contain letters"),
+        ("ansible_config_file", "/home/me/my project/ansible.cfg", "the project's path"),
+    ],
+)
+def test_drift_timer_refused(name: str, value: Any, rule: str) -> None:
+    (problem,) = preflight.drift_timer_problems({name: value})
+    assert problem.startswith(name)
+    assert rule in problem
+
+
+def test_drift_timer_accepted() -> None:
+    good = {
+        "drift_timer_schedule": "Mon..Fri *-*-* 00/6:17:00",
+        "drift_timer_random_delay": "1h 30min",
+        "drift_timer_time_limit": "90",
+        "drift_timer_user": "deploy",
+        "drift_timer_directory": "/srv/gauges",
+        "drift_timer_metrics_file": "/var/lib/prometheus/node-exporter/pressdock.prom",
+        "drift_timer_arguments": ["--inventory=inventory/production.yml", "--limit=web-1.example.org,web-2"],
+        "ansible_config_file": "/opt/pressdock/ansible.cfg",
+    }
+    assert preflight.drift_timer_problems(good) == []
+    assert preflight.drift_timer_problems({}) == []
+    assert preflight.drift_timer_problems(dict.fromkeys(good)) == []
