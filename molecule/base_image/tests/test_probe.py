@@ -70,6 +70,20 @@ def test_http_asks_for_the_path_and_the_host(image: Image) -> None:
 @pytest.mark.parametrize(
     ("answer", "code", "output"),
     [
+        ("HTTP/1.1 200 OK\\r\\nX-Head: er\\r\\n\\r\\nfine\\n\\n", 0, "fine\n\n"),
+        ("HTTP/1.1 200 OK\\r\\n\\r\\n", 0, ""),
+        ("HTTP/1.1 302 Found\\r\\n\\r\\nelsewhere", 1, "probe: 127.0.0.1:7000/: status 302\n"),
+        ("HTTP/1.1 200 OK\\r\\nX-Head: er\\r\\n", 1, "probe: connection closed in the middle of an answer\n"),
+        ("silence", 1, "probe: no answer within 2 s\n"),
+    ],
+)
+def test_http_body(image: Image, answer: str, code: int, output: str) -> None:
+    assert probe(image, "http-body 127.0.0.1:7000 /", answer) == (code, output)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "output"),
+    [
         (fastcgi("Content-Type: text/plain\r\n\r\npong") + END, 0, "pong"),
         # A body in two records.
         (fastcgi("Content-Type: text/plain\r\n\r\npo") + fastcgi("ng") + END, 0, "pong"),
@@ -84,7 +98,7 @@ def test_fastcgi(image: Image, answer: str, code: int, output: str) -> None:
     assert probe(image, "fastcgi 127.0.0.1:7000 /ping", answer) == (code, output)
 
 
-@pytest.mark.parametrize("kind", ["http", "fastcgi"])
+@pytest.mark.parametrize("kind", ["http", "http-body", "fastcgi"])
 def test_nobody_listens(image: Image, kind: str) -> None:
     code, output = probe(image, f"{kind} 127.0.0.1:7001 /ping", "HTTP/1.1 200 OK\\r\\n\\r\\n")
     assert code == 1
