@@ -246,7 +246,10 @@ def host_directories(volumes: Iterable[Mapping[str, str]], users: Mapping[str, i
 def secret_trees(
     services: Iterable[Mapping[str, Any]], data_dir: str, users: Mapping[str, int]
 ) -> list[dict[str, Any]]:
-    """Turn the containers' secrets into trees for `host_files`: readable by the service's user alone."""
+    """Turn the containers' secrets into trees for `host_files`: readable by the service's user alone.
+
+    Where a container loads secrets while it runs, also an empty directory is one; and its state is told.
+    """
     return [
         {
             "path": f"{data_dir}/secrets/{container['name']}",
@@ -254,23 +257,32 @@ def secret_trees(
             "group": users[container["user"]],
             "mode": "0500",
             "file_mode": "0400",
-            "files": dict(container["secrets"]),
+            "files": dict(container.get("secrets") or {}),
+            "stated": bool(container.get("reloads_secrets")),
         }
         for service in services
         for container in service["containers"]
-        if container.get("secrets")
+        if container.get("secrets") or container.get("reloads_secrets")
     ]
 
 
 def sealed_containers(containers: Iterable[Mapping[str, Any]], digests: Iterable[str]) -> list[dict[str, Any]]:
     """Replace each container's secrets by their keyed digest (empty where it has none), so that a task may show it.
 
+    What a container loads while it runs does not say which container it is: of such secrets only that there are some,
+    and of the configuration its place.
+
     :param digests: one keyed digest per container, in order.
     """
     sealed = []
     for container, digest in zip(containers, digests, strict=True):
-        public = {key: value for key, value in container.items() if key != "secrets"}
-        sealed.append({**public, "secrets_digest": digest if container.get("secrets") else ""})
+        public = {key: value for key, value in container.items() if key not in {"secrets", "configuration"}}
+        if container.get("configuration"):
+            public["configuration"] = container["configuration"]["directory"]
+        if container.get("reloads_secrets"):
+            sealed.append({**public, "secrets_digest": "reloaded"})
+        else:
+            sealed.append({**public, "secrets_digest": digest if container.get("secrets") else ""})
     return sealed
 
 
@@ -290,9 +302,19 @@ def declared_containers(
                 f"container {one['name']}: overlap: {one['overlap']!r}: must be one of its networks, and have no ports"
             )
     return [
-        {**container, "declared": engine_api.digest([container, dict(image), common])[:DIGEST_LENGTH]}
+        {
+            **container,
+            "declared": engine_api.digest([{**container, "volumes": mounted_volumes(container)}, dict(image), common])[
+                :DIGEST_LENGTH
+            ],
+        }
         for container in containers
     ]
+
+
+def mounted_volumes(container: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return those of a container's volumes that it mounts by themselves: the others lie within one of these."""
+    return [volume for volume in container.get("volumes") or [] if volume.get("path")]
 
 
 def container_record(declared: str, fingerprint: str) -> dict[str, str]:
@@ -378,9 +400,19 @@ def record_trees(results: Iterable[Mapping[str, Any]], data_dir: str) -> list[di
 def outside_networks(
     containers: Iterable[Mapping[str, Any]], changes: Iterable[Mapping[str, Any]], stack: str
 ) -> list[Mapping[str, Any]]:
-    """Return those containers that join none of the networks that :func:`network_changes` lists."""
+    """Return those containers that can be compared before the networks of :func:`network_changes` are made.
+
+    They join none of them; one that listens everywhere can be compared without them, but for its first.
+    """
     changing = {change["name"].removeprefix(f"{stack}-") for change in changes}
-    return [container for container in containers if not changing & set(container.get("networks") or [])]
+    comparable: list[Mapping[str, Any]] = []
+    for container in containers:
+        networks = list(container.get("networks") or [])
+        if not changing & set(networks):
+            comparable.append(container)
+        elif container.get("listens_everywhere") and networks[0] not in changing:
+            comparable.append({**container, "networks": [name for name in networks if name not in changing]})
+    return comparable
 
 
 def container_attachments(container: Mapping[str, Any], stack: str) -> list[dict[str, Any]]:
@@ -404,15 +436,32 @@ def kinds_of_actions(result: Mapping[str, Any]) -> set[str]:
 def reattached_containers(results: Iterable[Mapping[str, Any]]) -> list[str]:
     """List the engine names of containers that `docker_container` has joined to a network while they ran.
 
-    They may have another address there than the one on which they have been listening since their start.
+    They may have another address there than the one on which they have been listening since their start; unless they
+    listen on all of them.
 
     :param results: with the module's ``actions`` (its option ``debug``).
     """
     names = []
     for result in results:
         done = kinds_of_actions(result)
-        if "added_to_network" in done and not done & {"created", "started", "restarted"}:
+        everywhere = (result.get("item") or {}).get("listens_everywhere")
+        if "added_to_network" in done and not everywhere and not done & {"created", "started", "restarted"}:
             names.append(result["container"]["Name"].lstrip("/"))
+    return names
+
+
+def overstaying_containers(results: Iterable[Mapping[str, Any]], stack: str) -> list[str]:
+    """List the short names of containers that are still on networks which they are not declared to be on.
+
+    :param results: of `docker_container`, in a loop over containers.
+    """
+    names = []
+    for result in results:
+        container = result.get("container") or {}
+        joined = set((container.get("NetworkSettings") or {}).get("Networks") or {})
+        declared = {f"{stack}-{network}" for network in (result.get("item") or {}).get("networks") or []}
+        if joined - declared and result["item"].get("listens_everywhere"):
+            names.append(str(result["item"]["name"]))
     return names
 
 
@@ -458,10 +507,13 @@ def container_mounts(
     """
     mounts = [
         f"{stack}-{volume['name']}:{volume['path']}:{'ro' if volume.get('read_only') else 'rw'}"
-        for volume in container.get("volumes", [])
+        for volume in mounted_volumes(container)
     ]
     if container["secrets_digest"]:
         mounts.append(f"{data_dir}/secrets/{container['name']}:/run/secrets:ro")
+    # The directory, for its files are replaced by others: a file that is mounted by itself would stay the old one.
+    if container.get("configuration"):
+        mounts.append(f"{data_dir}/configuration/{container['name']}:{container['configuration']}:ro")
     if container.get("observes_host"):
         mounts += observation_mounts(engine or {})
     return mounts
@@ -551,6 +603,7 @@ class FilterModule:
             "missing_images": missing_images,
             "network_changes": network_changes,
             "outside_networks": outside_networks,
+            "overstaying_containers": overstaying_containers,
             "reattached_containers": reattached_containers,
             "record_trees": record_trees,
             "sealed_containers": sealed_containers,

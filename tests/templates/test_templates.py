@@ -138,7 +138,7 @@ NGINX = [path for path in named("*.conf.j2") if path.parts[-3] == "nginx"]
 @each_set
 @pytest.mark.parametrize("path", NGINX, ids=lambda path: str(path.relative_to(ROLES)))
 def test_nginx(path: Path, variable_set: str) -> None:
-    """Blocks are closed and every directive ends: what `nginx -t` would say first (the build runs it)."""
+    """Blocks are closed and every directive ends: what `nginx -t` would say first (a run asks it)."""
     text = re.sub(r"(?m)^\s*#.*$|\s#\s.*$", "", render(path, variable_set))
     plain = re.sub(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'', "string", text)
     assert '"' not in plain
@@ -212,6 +212,8 @@ def test_service_is_complete(role: str, variable_set: str) -> None:
         for name in service["image"].get(kind) or []:
             assert (ROLES / role / kind / name).is_file()
     for container in service["containers"]:
+        for name in (container.get("configuration") or {}).get("templates") or []:
+            assert (ROLES / role / "templates" / name).is_file()
         assert re.fullmatch(r"[a-z][a-z0-9-]*", container["name"])
         assert container["user"] in resolve(role, "base_image_users", variable_set)
         assert all(isinstance(word, str) for word in container["command"])

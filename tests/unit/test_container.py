@@ -470,6 +470,55 @@ class TestContainers:
             "/d/secrets/toy:/run/secrets:ro",
         ]
 
+    def test_what_is_loaded_does_not_say_which_container_it_is(self) -> None:
+        """Other secrets, another text: the same container, and the same mounts. Another directory is another one."""
+
+        def sealed(secret: str, template: str, directory: str = "/etc/toy", **more: Any) -> dict[str, Any]:
+            one = {
+                **self.toy,
+                "secrets": {"token": secret} if secret else {},
+                "configuration": {"directory": directory, "templates": [template], "reads": [template]},
+                "reloads_secrets": True,
+                **more,
+            }
+            (entry,) = container.declared_containers(
+                container.sealed_containers([one], [secret]), declared("toy", "a1"), []
+            )
+            return entry
+
+        first = sealed("canary-7731", "a.j2")
+        assert "canary-7731" not in repr(first)
+        assert container.container_mounts(first, "shop", "/d") == [
+            "/d/secrets/toy:/run/secrets:ro",
+            "/d/configuration/toy:/etc/toy:ro",
+        ]
+        assert {sealed(*other)["declared"] for other in (("x", "a.j2"), ("canary-7731", "b.j2"), ("", "a.j2"))} == {
+            first["declared"]
+        }
+        assert sealed("canary-7731", "a.j2", "/etc/other")["declared"] != first["declared"]
+        assert sealed("canary-7731", "a.j2", reloads_secrets=False)["declared"] != first["declared"]
+
+    def test_loaded_secrets_have_a_directory_also_where_there_are_none(self) -> None:
+        toy = {**self.toy, "secrets": {}, "reloads_secrets": True}
+        (tree,) = container.secret_trees([service(toy, {"name": "plain"})], "/d", {"redis": 611})
+        assert (tree["files"], tree["stated"]) == ({}, True)
+
+    def test_volume_within_another_is_kept_and_not_mounted(self) -> None:
+        """Another one makes no other container."""
+        whole = {"name": "static", "path": "/srv/static", "owner": "redis"}
+        within = {"name": "static-docs", "location": "static/docs", "owner": "redis"}
+        plain, more = (
+            container.declared_containers(
+                container.sealed_containers([{**self.toy, "volumes": volumes}], ["x"]), declared("toy", "a1"), []
+            )[0]
+            for volumes in ([whole], [whole, within])
+        )
+        assert plain["declared"] == more["declared"]
+        assert container.container_mounts(more, "shop", "/d")[0] == "shop-static:/srv/static:rw"
+        assert "static-docs" not in repr(container.container_mounts(more, "shop", "/d"))
+        volumes = container.container_volumes([service(more)], "shop", "/d")
+        assert [volume["directory"] for volume in volumes] == ["/d/volumes/static", "/d/volumes/static/docs"]
+
     def test_tmpfs_cannot_run_programs(self) -> None:
         (mount,) = container.container_tmpfs({**self.toy, "tmpfs": {"/run": "size=3m"}}, {"redis": 611})
         assert mount == "/run:uid=611,gid=611,mode=0700,noexec,nosuid,nodev,size=3m"
@@ -492,6 +541,32 @@ class TestContainers:
     def test_only_running_ones_are_reattached(self, actions: list[dict[str, Any]], reattached: list[str]) -> None:
         results: list[dict[str, Any]] = [{"container": {"Name": "/shop-toy"}, "actions": actions}, {"skipped": True}]
         assert container.reattached_containers(results) == reattached
+        everywhere: list[dict[str, Any]] = [{**results[0], "item": {"name": "toy", "listens_everywhere": True}}]
+        assert container.reattached_containers(everywhere) == []
+
+    def test_only_who_listens_everywhere_overstays(self) -> None:
+        """The others have left networks that are not declared in the same step in which they joined theirs."""
+        settings: dict[str, Any] = {"Networks": {"shop-web": {}, "shop-old": {}}}
+        result: dict[str, Any] = {
+            "item": {**self.toy, "listens_everywhere": True},
+            "container": {"NetworkSettings": settings},
+        }
+        assert container.overstaying_containers([result, {"changed": True}], "shop") == ["toy"]
+        assert container.overstaying_containers([{**result, "item": self.toy}], "shop") == []
+        both = {**result["item"], "networks": ["web", "old"]}
+        assert container.overstaying_containers([{**result, "item": both}], "shop") == []
+
+    def test_compared_before_networks_are_made(self) -> None:
+        """What joins a network that is still to be made is not; one that listens everywhere is, without that."""
+        changes = [{"name": "shop-new"}]
+        some: list[dict[str, Any]] = [
+            {"name": "a", "networks": ["web"]},
+            {"name": "b", "networks": ["web", "new"]},
+            {"name": "c", "networks": ["web", "new"], "listens_everywhere": True},
+            {"name": "d", "networks": ["new", "web"], "listens_everywhere": True},
+        ]
+        found = container.outside_networks(some, changes, "shop")
+        assert [(one["name"], one["networks"]) for one in found] == [("a", ["web"]), ("c", ["web"])]
 
     @pytest.mark.parametrize(
         ("state", "unhealthy"),

@@ -180,3 +180,58 @@ def test_archive_is_read_by_the_position_of_the_tree(tmp_path: Path) -> None:
         found = host_files.tree_contents(tree, 1, archive)["deep/picture.png"]
         assert found.open().read() == BINARY
         assert host_files.tree_contents(tree, 0, archive)["deep/picture.png"].open is None
+
+
+class TestCompared:
+    """Trees that are only compared, and what is told of when their files were written."""
+
+    def tree(self, path: Path, **fields: Any) -> dict[str, Any]:
+        """Return a tree as the module's parameters declare it."""
+        return {
+            "path": str(path),
+            "owner": UID,
+            "group": GID,
+            "mode": "0750",
+            "file_mode": "0440",
+            "files": FILES,
+            "digests": None,
+            "kept": [],
+            **fields,
+        }
+
+    def test_nothing_is_written(self, tree: Path) -> None:
+        overwrite(tree / "users.acl")
+        (tree / "added").touch()
+        assert host_files.compare([self.tree(tree)]) == {
+            str(tree): [f"{tree}/users.acl: content", f"{tree}/added: removed"]
+        }
+        assert (tree / "users.acl").read_text() == "x"
+        assert host_files.compare([self.tree(tree)])[str(tree)]
+
+    def test_what_is_kept_does_not_differ(self, tree: Path) -> None:
+        (tree / "stamp").touch()
+        assert host_files.compare([self.tree(tree, kept=["stamp"])]) == {str(tree): []}
+        reconciler = host_files.Reconciler(check=False)
+        host_files.reconcile_tree(reconciler, self.tree(tree, kept=["stamp"]), 0, None)
+        assert reconciler.changes == []
+        assert (tree / "stamp").exists()
+
+    def test_digests_compare_like_texts(self, tree: Path) -> None:
+        digests = {name: host_files.Content.of(text).digest for name, text in FILES.items()}
+        declared = self.tree(tree, files=None, digests=digests)
+        assert host_files.compare([declared]) == {str(tree): []}
+        assert host_files.tree_state(declared) == host_files.tree_state(self.tree(tree)) != ""
+        overwrite(tree / "users.acl")
+        assert host_files.compare([declared]) == {str(tree): [f"{tree}/users.acl: content"]}
+
+    def test_state_changes_when_a_file_is_replaced_and_not_by_its_mode(self, tree: Path) -> None:
+        before = host_files.tree_state(self.tree(tree))
+        (tree / "users.acl").chmod(0o444)
+        assert host_files.tree_state(self.tree(tree)) == before != ""
+        overwrite(tree / "users.acl")
+        assert host_files.tree_state(self.tree(tree)) == ""
+        run(tree)
+        assert host_files.tree_state(self.tree(tree)) not in {"", before}
+
+    def test_state_of_what_is_not_there_is_unknown(self, tmp_path: Path) -> None:
+        assert host_files.tree_state(self.tree(tmp_path / "missing")) == ""

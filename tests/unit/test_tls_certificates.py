@@ -67,6 +67,7 @@ def run(tmp_path: Path) -> Run:
             "authority_days": 3650,
             "certificate_days": 397,
             "renew_days": 60,
+            "remove_undeclared": True,
             "certificates": entries,
             **parameters,
         }
@@ -251,6 +252,18 @@ def test_removes_what_is_not_declared(run: Run, tmp_path: Path) -> None:
     result = run()
     assert result["changes"] == ["gone.pem: removed (not declared)"]
     assert sorted(path.name for path in (tmp_path / "tls").iterdir()) == ["note.txt", "shop.pem"]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_names_what_is_not_declared_where_it_stays(run: Run, tmp_path: Path, check: bool) -> None:
+    """That is no change, and says nothing about the certificates that are declared."""
+    run({"name": "shop", "domains": ["a.test"]}, {"name": "gone", "domains": ["b.test"]})
+    before = run(remove_undeclared=False)
+    result = run(remove_undeclared=False, check=check)
+    assert (result["changed"], result["undeclared"]) == (False, ["gone.pem"])
+    assert result["digest"] == before["digest"] != module.UNISSUED
+    assert (tmp_path / "tls/gone.pem").exists()
+    assert run()["undeclared"] == []
 
 
 def test_new_authority_issues_all_again(run: Run, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ options:
     type: path
     required: true
   directory:
-    description: Directory for the server certificates. Files called C(*.pem) that are not declared are removed from it.
+    description: Directory for the server certificates. In it are only files called C(*.pem) of this module.
     type: path
     required: true
   uid:
@@ -90,6 +90,10 @@ options:
     description: Validity of a new server certificate, in days. It never outlives the authority.
     type: int
     default: 397
+  remove_undeclared:
+    description: Remove files called C(*.pem) that are not declared. Otherwise RV(undeclared) only names them.
+    type: bool
+    default: true
   renew_days:
     description: A certificate that is valid for fewer days than this is issued again.
     type: int
@@ -152,6 +156,11 @@ certificates:
 authority:
   description: The authority's C(path), C(fingerprint) and C(not_after).
   type: dict
+  returned: always
+undeclared:
+  description: Names of the files that are not declared and were left where they are.
+  type: list
+  elements: str
   returned: always
 library_missing:
   description: True when cryptography is missing on the target. Then nothing was looked at.
@@ -330,6 +339,7 @@ class Keeper:
         self.authority_result: dict[str, Any] = {}
         self.before: list[str] = []
         self.after: list[str] = []
+        self.undeclared: list[str] = []
         self._content_changes = False
 
     def run(self) -> dict[str, Any]:
@@ -355,6 +365,7 @@ class Keeper:
             "digest": self._digest(directory, [c for c in chains if c is not None]) if known else UNISSUED,
             "certificates": self.result,
             "authority": self.authority_result,
+            "undeclared": self.undeclared,
             "library_missing": False,
             "diff": {"before": "".join(f"{x}\n" for x in self.before), "after": "".join(f"{x}\n" for x in self.after)},
         }
@@ -593,7 +604,9 @@ class Keeper:
         declared = {f"{entry['name']}.pem" for entry in self.parameters["certificates"]}
         if directory.is_dir():
             for path in sorted(directory.glob("*.pem")):
-                if path.name not in declared:
+                if path.name not in declared and not self.parameters["remove_undeclared"]:
+                    self.undeclared.append(path.name)
+                elif path.name not in declared:
                     self.changes.append(f"{path.name}: removed (not declared)")
                     self.before.append(f"{path.stem}: not declared")
                     self._content_changes = True
@@ -638,6 +651,7 @@ def main() -> None:
             "authority_days": {"type": "int", "default": 3650},
             "certificate_days": {"type": "int", "default": 397},
             "renew_days": {"type": "int", "default": 60},
+            "remove_undeclared": {"type": "bool", "default": True},
             "certificates": {
                 "type": "list",
                 "elements": "dict",
@@ -662,6 +676,7 @@ def main() -> None:
             digest=UNISSUED,
             certificates={},
             authority={},
+            undeclared=[],
             library_missing=True,
         )
     try:

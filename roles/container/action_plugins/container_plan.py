@@ -8,7 +8,7 @@ One task in place of a loop of them: every service's build context is rendered a
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from ansible.template import trust_as_template
 # Ansible puts the project on nobody's path.
 sys.path.append(str(Path(__file__).resolve().parents[3]))
 
-from filter_plugins import container
+from filter_plugins import configuration, container
 from filter_plugins.secrets import keyed_digest
 
 ROLE = Path(__file__).resolve().parents[1]
@@ -34,6 +34,7 @@ class ActionModule(ActionBase):
     - contexts: service name to its build context, of those images that the engine lacks;
     - sealed: service name to its containers, with a digest in place of their secrets, and the digest of what each is
       declared to be;
+    - configurations: container name to what it is to load while it runs (`planned_configuration`);
     - settled: names of the services whose containers are as they were when they were last compared, and healthy;
     - networks, volumes: what the services' containers need;
     - engine: what the engine has.
@@ -60,9 +61,13 @@ class ActionModule(ActionBase):
                 "container_users",
             )
         )
-        contexts = {}
+        contexts, configurations = {}, {}
         for service in services:
             name = service["name"]
+            for one in service["containers"]:
+                if one.get("configuration"):
+                    texts = self._rendered(service, one["configuration"]["templates"], variables)
+                    configurations[one["name"]] = configuration.planned_configuration(name, one, texts, key)
             contexts[name] = self._context(service, variables)
             digest = container.context_digest(contexts[name], str(epoch))
             images[name] = {"reference": f"{stack}/{name}:{digest}", "digest": digest}
@@ -91,6 +96,7 @@ class ActionModule(ActionBase):
             "changed": False,
             "images": images,
             "contexts": {name: contexts[name] for name in missing},
+            "configurations": configurations,
             "missing": missing,
             "sealed": sealed,
             "settled": settled if answers else [],
@@ -101,24 +107,36 @@ class ActionModule(ActionBase):
 
     def _context(self, service: Mapping[str, Any], variables: dict[str, Any]) -> dict[str, str]:
         """Return a service's rendered build context: file name to text."""
-        role = Path(service.get("path") or ROLE.parent / service["name"])
+        context = self._rendered(service, service["image"]["templates"], variables)
+        for name in service["image"].get("files") or []:
+            context[name] = self._loader.get_text_file_contents(str(self._role(service) / "files" / name))
+        return context
+
+    @staticmethod
+    def _role(service: Mapping[str, Any]) -> Path:
+        """Return the directory of a service's role."""
+        return Path(service.get("path") or ROLE.parent / service["name"])
+
+    def _rendered(
+        self, service: Mapping[str, Any], templates: Iterable[str], variables: dict[str, Any]
+    ) -> dict[str, str]:
+        """Return templates of a service's role, rendered: file name (without the suffix .j2) to text."""
+        role = self._role(service)
         templar = self._templar.copy_with_new_env(
             available_variables=variables,
             # Its own templates, then this role's macros.
             searchpath=[str(role / "templates"), str(ROLE / "templates")],
         )
-        context = {}
-        for name in service["image"]["templates"]:
+        texts = {}
+        for name in templates:
             text = self._loader.get_text_file_contents(str(role / "templates" / name))
             try:
-                context[name.removesuffix(".j2")] = str(
+                texts[name.removesuffix(".j2")] = str(
                     templar.template(trust_as_template(text), escape_backslashes=False)
                 )
             except AnsibleError as error:
                 raise AnsibleError(f"{service['name']}: template {name}: {error}") from error
-        for name in service["image"].get("files") or []:
-            context[name] = self._loader.get_text_file_contents(str(role / "files" / name))
-        return context
+        return texts
 
     @staticmethod
     def _options(templar: Any, variables: Mapping[str, Any]) -> list[Any]:

@@ -26,6 +26,8 @@ options:
       - Directories whose contents are exactly the declared files.
       - Each takes C(path), C(owner), C(group), C(mode) (of the directory), C(file_mode) and either C(files), a dict of
         relative file name to text, or C(digests), a dict of relative file name to the SHA-256 of any content.
+      - C(kept) are names of files that may lie there without being declared. With C(stated), RV(states) tells of the
+        tree.
     type: list
     elements: dict
     default: []
@@ -35,6 +37,11 @@ options:
         the tree among O(trees), a slash, and the file's name.
       - Without it nothing is written to such a tree while it lacks a content; RV(wanted) says which ones to bring.
     type: path
+  compared:
+    description: Trees, like O(trees), that are only compared. RV(differences) and RV(states) tell of them.
+    type: list
+    elements: dict
+    default: []
   absent:
     description: Directories to remove with all they hold.
     type: list
@@ -69,6 +76,18 @@ changes:
   type: list
   elements: str
   sample: ["/srv/pressdock/secrets/redis/users.acl: content"]
+differences:
+  description: What differs in those that are O(compared), by the path of the tree.
+  returned: always
+  type: dict
+  sample: {"/srv/pressdock/configuration/nginx": ["/srv/pressdock/configuration/nginx/nginx.conf: content"]}
+states:
+  description:
+    - A digest of when each file of a tree was written last, by the path of the tree. It changes when a file is
+      replaced, also by the same content. Empty where a file does not hold what is declared.
+  returned: always
+  type: dict
+  sample: {"/srv/pressdock/configuration/nginx": "2c26b46b68ffc68f"}
 wanted:
   description: Names of the files whose content an O(archive) must bring, by the position of their tree.
   returned: always
@@ -79,12 +98,13 @@ wanted:
 import contextlib
 import hashlib
 import io
+import json
 import os
 import shutil
 import stat
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -143,10 +163,18 @@ class Reconciler:
         self._ownership(path, owner, group, mode)
 
     def tree(
-        self, path: Path, owner: int, group: int, mode: int, file_mode: int, files: dict[str, str | Content]
+        self,
+        path: Path,
+        owner: int,
+        group: int,
+        mode: int,
+        file_mode: int,
+        files: dict[str, str | Content],
+        kept: Iterable[str] = (),
     ) -> None:
         """Make *path* hold exactly *files* (relative name to text or content), all owned by *owner*:*group*.
 
+        Of what is not declared only *kept* may be there.
         What others are read with (pictures, styles) is written before pages, and removed last.
         """
         self.directory(path, owner, group, mode)
@@ -167,7 +195,7 @@ class Reconciler:
             content = files[name]
             wanted_content = Content.of(content) if isinstance(content, str) else content
             self._file(path / name, owner, group, file_mode, wanted_content)
-        self._remove_undeclared(path, wanted | folders)
+        self._remove_undeclared(path, wanted | folders | {path / name for name in kept})
 
     def absent(self, path: Path) -> None:
         """Remove *path* with everything below it."""
@@ -272,19 +300,48 @@ def _reader(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[], I
     return opened
 
 
+def reconcile_tree(
+    reconciler: Reconciler, tree: dict[str, Any], position: int, archive: tarfile.TarFile | None
+) -> None:
+    """Bring (or, with a reconciler that only checks, compare) one tree of the module's parameters."""
+    reconciler.tree(
+        Path(tree["path"]),
+        tree["owner"],
+        tree["group"],
+        int(tree["mode"], 8),
+        int(tree["file_mode"], 8),
+        tree_contents(tree, position, archive),
+        tree["kept"],
+    )
+
+
+def compare(trees: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """Return what differs in each of the trees, by its path."""
+    differences = {}
+    for position, tree in enumerate(trees):
+        comparer = Reconciler(check=True)
+        reconcile_tree(comparer, tree, position, None)
+        differences[tree["path"]] = comparer.changes
+    return differences
+
+
+def tree_state(tree: dict[str, Any]) -> str:
+    """Digest when each file of a tree was written last; empty where one does not hold what is declared."""
+    written = []
+    for name, content in sorted(tree_contents(tree, 0, None).items()):
+        path = Path(tree["path"]) / name
+        if file_digest(path) != (Content.of(content) if isinstance(content, str) else content).digest:
+            return ""
+        written.append((name, path.stat().st_mtime_ns))
+    return hashlib.sha256(json.dumps(written).encode()).hexdigest()[:16]
+
+
 def reconcile(reconciler: Reconciler, parameters: dict[str, Any], archive: tarfile.TarFile | None) -> None:
     """Bring everything that the module's parameters declare into its state."""
     for entry in parameters["directories"]:
         reconciler.directory(Path(entry["path"]), entry["owner"], entry["group"], int(entry["mode"], 8))
     for position, entry in enumerate(parameters["trees"]):
-        reconciler.tree(
-            Path(entry["path"]),
-            entry["owner"],
-            entry["group"],
-            int(entry["mode"], 8),
-            int(entry["file_mode"], 8),
-            tree_contents(entry, position, archive),
-        )
+        reconcile_tree(reconciler, entry, position, archive)
     for path in parameters["absent"]:
         reconciler.absent(Path(path))
 
@@ -297,23 +354,27 @@ def main() -> None:
         "group": {"type": "int", "default": 0},
         "mode": {"type": "str", "default": "0755"},
     }
+    tree: dict[str, Any] = {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            **ownership,
+            "file_mode": {"type": "str", "default": "0644"},
+            # The contents are secrets as a rule; the caller hides the whole task.
+            "files": {"type": "dict"},
+            "digests": {"type": "dict"},
+            "kept": {"type": "list", "elements": "str", "default": []},
+            "stated": {"type": "bool", "default": False},
+        },
+        "required_one_of": [("files", "digests")],
+        "mutually_exclusive": [("files", "digests")],
+    }
     module = AnsibleModule(
         argument_spec={
             "directories": {"type": "list", "elements": "dict", "default": [], "options": ownership},
-            "trees": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    **ownership,
-                    "file_mode": {"type": "str", "default": "0644"},
-                    # The contents are secrets as a rule; the caller hides the whole task.
-                    "files": {"type": "dict"},
-                    "digests": {"type": "dict"},
-                },
-                "required_one_of": [("files", "digests")],
-                "mutually_exclusive": [("files", "digests")],
-            },
+            "trees": tree,
+            "compared": tree,
             "archive": {"type": "path"},
             "absent": {"type": "list", "elements": "path", "default": []},
         },
@@ -324,12 +385,21 @@ def main() -> None:
     try:
         wanted = missing_contents(module.params["trees"])
         if wanted and not archive and not module.check_mode:
-            module.exit_json(changed=False, changes=[], wanted=wanted)
+            module.exit_json(changed=False, changes=[], differences={}, states={}, wanted=wanted)
         with tarfile.open(archive) if archive else contextlib.nullcontext() as opened:
             reconcile(reconciler, module.params, opened)
+        differences = compare(module.params["compared"])
+        stated = [tree for tree in module.params["trees"] if tree["stated"]] + module.params["compared"]
+        states = {tree["path"]: tree_state(tree) for tree in stated}
     except (OSError, tarfile.TarError) as error:
         module.fail_json(msg=str(error), changes=reconciler.changes)
-    module.exit_json(changed=bool(reconciler.changes), changes=reconciler.changes, wanted={})
+    module.exit_json(
+        changed=bool(reconciler.changes),
+        changes=reconciler.changes,
+        differences=differences,
+        states=states,
+        wanted={},
+    )
 
 
 if __name__ == "__main__":
