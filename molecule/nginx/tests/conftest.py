@@ -1,4 +1,4 @@
-"""Tells the contract about the stand-in for PHP, and the shared tests what is different about certificates."""
+"""Tells the contract about the stand-in for PHP."""
 
 from __future__ import annotations
 
@@ -9,20 +9,6 @@ from tests.support.stack import Container, Stack
 from tests.support.web import Web
 
 SERVICES["responder"] = Expectation(user=613, program="perl")
-
-OWN_VERSIONS = {
-    # A certificate that is issued anew is another one: the server's container is replaced, with another label.
-    # test_certificates.py asks the same of everything else.
-    "test_repair_restores_every_container",
-    "test_repair_restores_every_file",
-    "test_repair_leaves_alone_what_did_not_drift",
-}
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the shared tests that have a version of their own here."""
-    config.hook.pytest_deselected(items=[item for item in items if item.name in OWN_VERSIONS])
-    items[:] = [item for item in items if item.name not in OWN_VERSIONS]
 
 
 @pytest.fixture(scope="session")

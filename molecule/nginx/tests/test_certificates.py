@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.runs import Run, Runs
-from tests.support.stack import Stack
+from tests.support.stack import Container, Stack
 
 SERVER = "198.51.100.1:8444"
 AUTHORITY = "/srv/harbour/authority"
@@ -88,38 +88,51 @@ def test_repair_issues_only_what_is_wrong(before: dict[str, str], now: dict[str,
     assert changed == {"expiring.pem", "replaced.pem"}
 
 
-def test_repair_leaves_everything_but_the_server_alone(runs: Runs, sequence: list[Run]) -> None:
-    """The server's container is replaced, for it reads certificates when it starts; the others keep their ids."""
-    assert sequence[4].changes
-    snapshots, after = runs.snapshot("before"), runs.engine_now()
-    assert set(snapshots) == set(after)
-    for name, container in snapshots.items():
-        configurations = [container.comparable, after[name].comparable]
-        for configuration in configurations:
-            configuration["config"]["Labels"].pop("pressdock.tls", None)
-        assert configurations[0] == configurations[1], name
-        if name != "quayside-nginx":
-            assert after[name].identifier == container.identifier
-
-
-def test_repair_changes_two_things(sequence: list[Run]) -> None:
+def test_repair_changes_three_things(sequence: list[Run]) -> None:
+    """The server loads what is there now; what nobody declared is removed after that."""
     assert {change for change in sequence[4].changed_items if not change[0].startswith("Static | ")} == {
         ("Certificates | Issue what is missing, broken or about to expire", ""),
-        ("Run | Start the containers", "nginx"),
+        ("Reload | Load what is declared", "nginx"),
+        ("Remove the certificates that nothing needs any more", "stranger.pem"),
     }
 
 
 @pytest.mark.destructive
-def test_wrong_certificate_is_replaced_in_the_running_server(stack: Stack, runs: Runs) -> None:
+def test_wrong_certificate_is_replaced_in_the_running_server(stack: Stack, runs: Runs, nginx: Container) -> None:
     """Also where the file's content becomes what it was: the server has read the wrong one meanwhile."""
     right = certificate(stack, "own", "-fingerprint")
     stack.host.check_output(
-        f"python3 /root/fabricate.py {TLS}/own.pem own.example.test 300 && docker restart quayside-nginx"
+        f"python3 /root/fabricate.py {TLS}/own.pem own.example.test 300 && docker kill --signal HUP quayside-nginx"
     )
-    stack.host.check_output("for i in $(seq 50); do curl --silent http://%s/ && break; sleep 0.2; done", SERVER)
+    stack.host.check_output("sleep 1")
+    nginx.forget()
+    before = nginx.identifier, nginx.main_pid
     assert certificate(stack, "own", "-fingerprint") != right
     runs.converge()
     assert certificate(stack, "own", "-fingerprint") == right
+    nginx.forget()
+    assert (nginx.identifier, nginx.main_pid) == before
+    assert not runs.converge().changes
+
+
+@pytest.mark.destructive
+def test_renewed_certificate_is_loaded(stack: Stack, runs: Runs, nginx: Container) -> None:
+    """The same container and the same process show another certificate."""
+    nginx.forget()
+    before = nginx.identifier, nginx.main_pid
+    old = certificate(stack, "harbour", "-fingerprint")
+    renew = ("--extra-vars", "certificates_days=200 certificates_renew_days=150")
+    predicted = runs.converge("--check", *renew).changed_items
+    assert predicted == {
+        ("Certificates | Issue what is missing, broken or about to expire", ""),
+        ("Reload | Load what is declared", "nginx"),
+    }
+    assert runs.converge(*renew).changed_items == predicted
+    assert certificate(stack, "harbour", "-fingerprint") != old
+    assert 198 < days_left(stack, "harbour") <= 200
+    nginx.forget()
+    assert (nginx.identifier, nginx.main_pid) == before
+    # Valid for longer than is declared: no reason to issue them again.
     assert not runs.converge().changes
 
 

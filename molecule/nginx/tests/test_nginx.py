@@ -442,19 +442,6 @@ def test_upstream_is_found_again_at_another_address(web: Web, stack: Stack, ngin
     assert (nginx.identifier, nginx.state["StartedAt"]) == server
 
 
-@pytest.mark.destructive
-def test_wrong_directive_stops_the_build(web: Web, runs: Runs, nginx: Container) -> None:
-    """And leaves the running server as it is."""
-    nginx.forget()
-    before = nginx.identifier, nginx.state["StartedAt"]
-    result = runs.play("converge.yml", "--extra-vars", json.dumps({"nginx_extra_http_config": "no_such_directive on;"}))
-    assert result.returncode != 0
-    assert 'unknown directive "no_such_directive"' in result.stdout.replace("\\", "")
-    nginx.forget()
-    assert (nginx.identifier, nginx.state["StartedAt"]) == before
-    assert web.get("/").status == 200
-
-
 VARIANT = {"nginx_xmlrpc": False, "nginx_http_redirect": True, "nginx_hsts": "", "nginx_trusted_proxies": [CALLER]}
 
 
