@@ -216,7 +216,7 @@ def test_changed_setting_replaces_only_its_service(runs: Runs, stack: Stack) -> 
     runs.converge(variables)
     after = {container.short_name: container.identifier for container in stack.containers()}
     assert {name for name in before if before[name] != after[name]} == {"nginx"}
-    assert "burst=18" in stack.host.check_output("docker exec quayside-nginx cat /etc/nginx/sites.conf")
+    assert "burst=18" in stack.host.check_output("docker exec quayside-nginx cat /etc/nginx/conf/sites.conf")
     runs.converge()
 
 
