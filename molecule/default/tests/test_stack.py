@@ -210,13 +210,22 @@ def test_one_role_alone_changes_nothing(runs: Runs, tag: str) -> None:
 
 
 @pytest.mark.destructive
-def test_changed_setting_replaces_only_its_service(runs: Runs, stack: Stack) -> None:
+@pytest.mark.parametrize(
+    ("variables", "replaced", "question", "answer"),
+    [
+        # What the web server loads, and what its container is made with.
+        ({"nginx_login_burst": 18}, set(), "docker exec quayside-nginx cat /etc/nginx/conf/sites.conf", "burst=18"),
+        ({"nginx_pids": 88}, {"nginx"}, "docker inspect --format {{.HostConfig.PidsLimit}} quayside-nginx", "88"),
+    ],
+)
+def test_changed_setting_replaces_only_its_service(
+    runs: Runs, stack: Stack, variables: dict[str, int], replaced: set[str], question: str, answer: str
+) -> None:
     before = {container.short_name: container.identifier for container in stack.containers()}
-    variables = "--extra-vars=" + json.dumps({"nginx_login_burst": 18})
-    runs.converge(variables)
+    runs.converge("--extra-vars=" + json.dumps(variables))
     after = {container.short_name: container.identifier for container in stack.containers()}
-    assert {name for name in before if before[name] != after[name]} == {"nginx"}
-    assert "burst=18" in stack.host.check_output("docker exec quayside-nginx cat /etc/nginx/conf/sites.conf")
+    assert {name for name in before if before[name] != after[name]} == replaced
+    assert answer in stack.host.check_output(question)
     runs.converge()
 
 
