@@ -118,7 +118,7 @@ def test_what_the_server_cannot_load_is_told(runs: Runs, stack: Stack, web: Web,
         assert "Address already in use" in words(result)
         assert web.get("/").status == 200
     finally:
-        stack.host.check_output("pkill --full 'perl -MIO::Socket::INET -e my'")
+        stack.host.check_output("pkill --full 'perl -MIO::Socket::INET -e [m]y'")
     assert runs.converge().changed_items == {PLACED, LOADED}
 
 
