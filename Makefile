@@ -36,6 +36,10 @@ unexport NAME
 destroy: venv ## Delete for good what nothing declares any more: make destroy NAME=site
 	@scripts/play playbooks/destroy.yml $(ARGS)
 
+.PHONY: rotate
+rotate: venv ## Give a derived secret a new value: make rotate NAME=database/blog, or NAME=all; without NAME it lists them
+	@scripts/play playbooks/rotate.yml --extra-vars 'rotation_name=$(NAME)' $(ARGS)
+
 .PHONY: drift
 drift: venv ## Say what differs from what is declared, changing nothing (exit status 2 where something does)
 	@scripts/drift $(ARGS)

@@ -4,10 +4,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+
+# The files of this folder import each other: Ansible puts the project on nobody's path.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from filter_plugins.secrets import mysql_native_hash
 
 CHARACTER_SET = "utf8mb4"
 SYSTEM_DATABASES = {"information_schema", "mysql", "performance_schema", "sys"}
@@ -53,16 +60,26 @@ class State:
             self.privileges.setdefault(row["grantee"], set()).add(entry)
 
 
+def alternatives(authentication: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the ways into an account: MariaDB keeps several in ``auth_or``, whose empty entry stands for the outer one."""
+    outer = {name: value for name, value in authentication.items() if name != "auth_or"}
+    return [entry or outer for entry in authentication.get("auth_or", [{}])]
+
+
+def mariadb_passwords(databases: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:
+    """Hash the passwords of ``mariadb_databases``: name to the hash of the password and that of the other one, if there is one."""
+    return {
+        name: [mysql_native_hash(entry[field]) for field in ("password", "other_password") if entry.get(field)]
+        for name, entry in databases.items()
+    }
+
+
 def socket_only(authentication: Mapping[str, Any]) -> bool:
     """Tell whether an account lets nobody in by a password.
 
-    MariaDB keeps alternatives in ``auth_or``, whose empty entry stands for the outer one; "invalid" is the hash
-    that no password has.
+    "invalid" is the hash that no password has.
     """
-    methods = [
-        entry or {k: v for k, v in authentication.items() if k != "auth_or"}
-        for entry in authentication.get("auth_or", [{}])
-    ]
+    methods = alternatives(authentication)
     return any(m.get("plugin") == "unix_socket" for m in methods) and all(
         m.get("plugin") == "unix_socket" or m.get("authentication_string") == "invalid" for m in methods
     )
@@ -70,7 +87,7 @@ def socket_only(authentication: Mapping[str, Any]) -> bool:
 
 def mariadb_differences(
     answer: str,
-    databases: Mapping[str, str],
+    databases: Mapping[str, Sequence[str]],
     privileges: Iterable[str],
     system_accounts: Iterable[str],
     foreign_accounts: Iterable[str] = (),
@@ -78,8 +95,8 @@ def mariadb_differences(
     """Compare and say how to put right what differs.
 
     :param answer: what the server answered to ``state.sql``, one JSON document a line.
-    :param databases: database name to the mysql_native_password hash of its user, who has the same name and may
-        connect from any address of the internal network.
+    :param databases: database name to the mysql_native_password hashes of its user, each of which opens the account. The
+        user has the same name and may connect from any address of the internal network.
     :param privileges: what each user may do in its database, and nothing else anywhere.
     :param system_accounts: ``user@host`` of the server's own accounts, which must let nobody in by password.
     :param foreign_accounts: ``user@host`` of accounts to leave as they are.
@@ -108,9 +125,9 @@ def mariadb_differences(
                 differ(f"account {account}: not declared, dropped", f"DROP USER {name}")
         elif account in ("root@localhost", "mysql@localhost") and not socket_only(row["authentication"]):
             differ(f"account {account}: password login removed", f"ALTER USER {name} IDENTIFIED VIA unix_socket")
-    for database, password_hash in sorted(databases.items()):
+    for database, password_hashes in sorted(databases.items()):
         _database(state, database, differ)
-        _account(state, database, password_hash, set(privileges), differ)
+        _account(state, database, password_hashes, set(privileges), differ)
     kept = sorted(set(state.databases) - set(databases) - SYSTEM_DATABASES)
     return {"statements": statements, "changes": changes, "kept": kept}
 
@@ -130,20 +147,19 @@ def _database(state: State, database: str, differ: Any) -> None:
         )
 
 
-def _account(state: State, user: str, password_hash: str, privileges: set[str], differ: Any) -> None:
+def _account(state: State, user: str, password_hashes: Sequence[str], privileges: set[str], differ: Any) -> None:
     account = f"{user}@%"
     name = f"{literal(user)}@'%'"
     row = state.accounts.get(account)
-    identified = f"IDENTIFIED VIA mysql_native_password USING {literal(password_hash)}"
+    methods = [f"mysql_native_password USING {literal(password_hash)}" for password_hash in password_hashes]
+    identified = f"IDENTIFIED VIA {' OR '.join(methods)}"
     if row is None:
         differ(f"account {account}: created", f"CREATE USER {name} {identified}")
     else:
         authentication = row["authentication"]
-        if (
-            authentication.get("plugin") != "mysql_native_password"
-            or authentication.get("authentication_string") != password_hash
-            or "auth_or" in authentication
-        ):
+        ways = [(way.get("plugin"), way.get("authentication_string")) for way in alternatives(authentication)]
+        # While a password is rotated there are two; which one is tried first makes no difference.
+        if sorted(ways, key=str) != sorted((("mysql_native_password", one) for one in password_hashes), key=str):
             differ(f"account {account}: password put right", f"ALTER USER {name} {identified}")
         if authentication.get("account_locked"):
             differ(f"account {account}: unlocked", f"ALTER USER {name} ACCOUNT UNLOCK")
@@ -177,4 +193,8 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Name the filters."""
-        return {"mariadb_differences": mariadb_differences, "mariadb_drops": mariadb_drops}
+        return {
+            "mariadb_differences": mariadb_differences,
+            "mariadb_drops": mariadb_drops,
+            "mariadb_passwords": mariadb_passwords,
+        }

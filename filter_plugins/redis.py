@@ -26,12 +26,13 @@ _LOGIN_REFUSED = ("WRONGPASS", "NOAUTH", "NOPERM")
 def redis_acl(users: Mapping[str, Mapping[str, Any]]) -> str:
     """Write the file of the server's users, with hashes in place of passwords.
 
-    :param users: name to ``{password, keys, commands}``: patterns of keys and names of commands (``acl|list`` for one
+    :param users: name to ``{password, other_password, keys, commands}``: a second password, or none; patterns of keys and names of commands (``acl|list`` for one
         of a command's own). Nothing else is allowed to anybody, and nothing at all to whoever does not log in.
     """
     lines = [DEFAULT_USER]
     for name, user in sorted(users.items()):
-        words = [f"user {name} on", f"#{redis_acl_hash(str(user['password']))}", "resetkeys"]
+        passwords = [user["password"], *filter(None, [user.get("other_password")])]
+        words = [f"user {name} on", *(f"#{redis_acl_hash(str(password))}" for password in passwords), "resetkeys"]
         words += [f"~{pattern}" for pattern in user["keys"]]
         words += ["resetchannels", "-@all"]
         words += [f"+{command}" for command in user["commands"]]
@@ -73,7 +74,9 @@ class User:
         if "nopass" in self.flags:
             found.append("needs no password")
         elif self.passwords != declared.passwords:
-            found.append("another password" if len(self.passwords) == 1 else f"{len(self.passwords)} passwords")
+            count = len(self.passwords)
+            same_number = count == len(declared.passwords)
+            found.append("another password" if same_number else f"{count} password{'' if count == 1 else 's'}")
         parts = (
             (self.flags - {"on", "nopass"}, declared.flags - {"on"}),
             (self.keys, declared.keys),

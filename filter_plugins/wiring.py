@@ -128,8 +128,28 @@ def object_cache(site: Mapping[str, Any], default: str, host: str) -> str:
     return str(site.get("object_cache", default)) if host else "none"
 
 
+def database_logins(
+    passwords: Mapping[str, str], prefix: str, others: Mapping[str, str] | None = None
+) -> dict[str, dict[str, str]]:
+    """Say which databases there are, and who may connect: ``mariadb_databases``, see roles/mariadb/meta/argument_specs.yml.
+
+    :param passwords: each site's password.
+    :param prefix: ``wordpress_database_prefix``.
+    :param others: a site's other password, while it is being rotated.
+    """
+    return {prefix + name: _passwords(password, (others or {}).get(name)) for name, password in passwords.items()}
+
+
+def _passwords(password: str, other: str | None) -> dict[str, str]:
+    return {"password": password, **({"other_password": other} if other else {})}
+
+
 def cache_users(
-    sites: Mapping[str, Mapping[str, Any]], passwords: Mapping[str, str], default: str, host: str
+    sites: Mapping[str, Mapping[str, Any]],
+    passwords: Mapping[str, str],
+    default: str,
+    host: str,
+    others: Mapping[str, str] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Say who may use the cache: one user for each site that does, named after it.
 
@@ -137,12 +157,13 @@ def cache_users(
     :param passwords: each site's password.
     :param default: what sites use that do not say it.
     :param host: the cache server, empty where there is none.
+    :param others: a site's other password, while it is being rotated.
     :return: ``redis_users``, see roles/redis/meta/argument_specs.yml. A plugin of the operator's choice needs more
         commands than what comes with this project.
     """
     kinds = {name: object_cache(site, default, host) for name, site in sites.items()}
     return {
-        name: {"password": passwords[name], "extended": kind == "plugin"}
+        name: {**_passwords(passwords[name], (others or {}).get(name)), "extended": kind == "plugin"}
         for name, kind in kinds.items()
         if kind != "none"
     }
@@ -155,6 +176,7 @@ class FilterModule:
         """Name the filters."""
         return {
             "cache_users": cache_users,
+            "database_logins": database_logins,
             "ftp_certificate": ftp_certificate,
             "ftp_logins": ftp_logins,
             "kept_data": kept_data,

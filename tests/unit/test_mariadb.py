@@ -57,7 +57,7 @@ CONVERGED = [ROOT, account("mysql", "localhost", SOCKET), USER, DATABASE, *map(p
 def differences(rows: list[dict[str, Any]], foreign: list[str] | None = None) -> dict[str, list[str]]:
     """Compare *rows* with one declared database."""
     answer = "\n".join(json.dumps(row) for row in rows) + "\n"
-    return mariadb_differences(answer, {"wordpress_shop": HASH}, PRIVILEGES, SYSTEM, foreign or [])
+    return mariadb_differences(answer, {"wordpress_shop": [HASH]}, PRIVILEGES, SYSTEM, foreign or [])
 
 
 def without(*rows: dict[str, Any]) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleError
+from ansible.errors import AnsibleError, AnsibleFilterError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.template import Templar, trust_as_template
@@ -26,6 +26,7 @@ from filter_plugins import preflight as rules
 from filter_plugins.multisite import wildcard
 from filter_plugins.nginx import own_certificates, static_file_problems
 from filter_plugins.packages import site_package_file_problems
+from filter_plugins.rotation import rotation_entries
 from filter_plugins.tls import tls_pair_problems
 from module_utils import run_lock
 
@@ -45,7 +46,7 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         declared, unresolved = self._declared(PROJECT / "roles", variables)
         problems = rules.declared_problems(declared)
-        problems += self._key_problems(declared.values)
+        problems += self._key_problems(declared.values) + self._rotation_problems(declared.values)
         if not any(problem.startswith("wordpress_sites") for problem in problems):
             problems += self._certificate_problems(declared.values, variables)
             problems += static_file_problems(declared.values)
@@ -180,6 +181,18 @@ class ActionModule(ActionBase):
                 return [f"stack_installation_key_file: {path}: {error.strerror}"]
         found: list[str] = rules.key_problems(values["stack_installation_key"], str(path), text, mode)
         return found
+
+    @staticmethod
+    def _rotation_problems(values: Mapping[str, Any]) -> list[str]:
+        """Check the file of rotations, where there is one."""
+        path = Path(str(values.get("stack_rotation_file") or ""))
+        try:
+            rotation_entries(path.read_text(encoding="utf-8", errors="replace") if path.is_file() else "", str(path))
+        except OSError as error:
+            return [f"stack_rotation_file: {path}: {error.strerror}"]
+        except AnsibleFilterError as error:
+            return [str(error.message)]
+        return []
 
     def _certificate_problems(self, values: Mapping[str, Any], variables: Mapping[str, Any]) -> list[str]:
         """Check the certificates and keys that sites and others bring, looked up where the web server will."""
