@@ -61,13 +61,16 @@ class State:
 
 
 def alternatives(authentication: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the ways into an account: MariaDB keeps several in ``auth_or``, whose empty entry stands for the outer one."""
+    """Return the ways into an account.
+
+    MariaDB keeps several in ``auth_or``, whose empty entry stands for the outer one.
+    """
     outer = {name: value for name, value in authentication.items() if name != "auth_or"}
     return [entry or outer for entry in authentication.get("auth_or", [{}])]
 
 
 def mariadb_passwords(databases: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:
-    """Hash the passwords of ``mariadb_databases``: name to the hash of the password and that of the other one, if there is one."""
+    """Hash the passwords of ``mariadb_databases``: name to one hash, or two where there is another password."""
     return {
         name: [mysql_native_hash(entry[field]) for field in ("password", "other_password") if entry.get(field)]
         for name, entry in databases.items()
@@ -95,8 +98,8 @@ def mariadb_differences(
     """Compare and say how to put right what differs.
 
     :param answer: what the server answered to ``state.sql``, one JSON document a line.
-    :param databases: database name to the mysql_native_password hashes of its user, each of which opens the account. The
-        user has the same name and may connect from any address of the internal network.
+    :param databases: database name to the mysql_native_password hashes of its user, each of which opens the account.
+        The user has the same name and may connect from any address of the internal network.
     :param privileges: what each user may do in its database, and nothing else anywhere.
     :param system_accounts: ``user@host`` of the server's own accounts, which must let nobody in by password.
     :param foreign_accounts: ``user@host`` of accounts to leave as they are.

@@ -26,13 +26,16 @@ _LOGIN_REFUSED = ("WRONGPASS", "NOAUTH", "NOPERM")
 def redis_acl(users: Mapping[str, Mapping[str, Any]]) -> str:
     """Write the file of the server's users, with hashes in place of passwords.
 
-    :param users: name to ``{password, other_password, keys, commands}``: a second password, or none; patterns of keys and names of commands (``acl|list`` for one
-        of a command's own). Nothing else is allowed to anybody, and nothing at all to whoever does not log in.
+    :param users: name to ``{password, other_password, keys, commands}``: a second password, or none; patterns of keys
+        and names of commands (``acl|list`` for one of a command's own). Nothing else is allowed to anybody, and nothing
+        at all to whoever does not log in.
     """
     lines = [DEFAULT_USER]
     for name, user in sorted(users.items()):
         passwords = [user["password"], *filter(None, [user.get("other_password")])]
-        words = [f"user {name} on", *(f"#{redis_acl_hash(str(password))}" for password in passwords), "resetkeys"]
+        # In an order of their own: it makes no other file when the two change places.
+        hashes = sorted(redis_acl_hash(str(password)) for password in passwords)
+        words = [f"user {name} on", *(f"#{one}" for one in hashes), "resetkeys"]
         words += [f"~{pattern}" for pattern in user["keys"]]
         words += ["resetchannels", "-@all"]
         words += [f"+{command}" for command in user["commands"]]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Rotation of derived secrets: which version of each is in use, what comes next, and what proves that the old one is dead.
+"""Rotation of derived secrets: which version is in use, what comes next, and what proves that the old one is dead.
 
 A rotation raises one version by one, in steps that are kept in a file of the controller (``stack_rotation_file``):
 
@@ -8,8 +8,10 @@ A rotation raises one version by one, in steps that are kept in a file of the co
 - retire: every server accepts the new one only;
 - done: that was proven.
 
-Names are those that secrets are derived by (``database/blog``), with one exception: ``wordpress/<site>/salts`` stands for all eight
-of a site's keys and salts. The file holds versions and steps, never a secret.
+PHP reads a site's secrets anew for every request, before its container is replaced: so the servers come first.
+
+Names are those that secrets are derived by (``database/blog``), with one exception: ``wordpress/<site>/salts`` stands
+for all eight of a site's keys and salts. The file holds versions and steps, never a secret.
 """
 
 from __future__ import annotations
@@ -65,8 +67,8 @@ def rotation_entries(text: str, path: str) -> Entries:
             problem = f"{name}: the step must be one of {', '.join(STEPS)}"
     if problem:
         raise AnsibleFilterError(
-            f"stack_rotation_file: {path}: {problem}. Put a copy back, or remove the file: passwords then go back to the "
-            "declared versions"
+            f"stack_rotation_file: {path}: {problem}. Put a copy back, or remove the file: passwords then go back to "
+            "the declared versions"
         )
     return dict(entries or {})
 
@@ -112,12 +114,13 @@ def secret_versions(
 ) -> dict[str, dict[str, Any]]:
     """Say which versions of secrets count.
 
-    The higher of the declared and the rotated version does. A declared one that is higher than the rotated one ends that
-    rotation: the file's entry says nothing any more.
+    The higher of the declared and the rotated version does. A declared one that is higher than the rotated one ends
+    that rotation: the file's entry says nothing any more.
 
     :param text: what the file of rotations holds.
     :return: ``used``, the version that clients log in with (1 for what is not in it); ``accepted``, the other one that
-        servers accept at the moment, where they can accept two; ``declared``, the variables' own; ``entries``, the file's.
+        servers accept at the moment, where they can accept two; ``declared``, the variables' own; ``entries``, the
+        file's.
     """
     declared = declared_versions(sites, shared)
     entries = rotation_entries(text, path)
@@ -135,7 +138,7 @@ def secret_versions(
 
 
 def accepted_secrets(key: str, names: Iterable[str], prefix: str, accepted: Mapping[str, int]) -> dict[str, str]:
-    """Derive what servers accept besides the value in use: name to the secret `prefix`/name, of those that are being rotated."""
+    """Derive what servers accept besides the value in use: name to the secret `prefix`/name, where there is one."""
     versions = {name: accepted[f"{prefix}/{name}"] for name in names if f"{prefix}/{name}" in accepted}
     return {name: derive_secret(key, f"{prefix}/{name}", version) for name, version in versions.items()}
 
@@ -160,8 +163,8 @@ def rotatable_secrets(
     :param ftp_logins: logins of the FTP server, none where there is no server.
     :param tools: ``nginx_services``.
     :param given: variables with a tool's password, which are empty where it is derived.
-    :return: name to ``{kind, site, login, overlap, given}`` and what else the kind needs; `given` names the variable that
-        sets the secret, and is empty for a derived one.
+    :return: name to ``{kind, site, login, overlap, given}`` and what else the kind needs; `given` names the variable
+        that sets the secret, and is empty for a derived one.
     """
     found: dict[str, dict[str, Any]] = {}
 
@@ -206,8 +209,8 @@ def rotation_plan(
     :param path: where the file of rotations is.
     :param name: of a secret, `all`, or empty for a mere list.
     :return: ``secrets``, name to ``{from, to, step}`` (the first step to be taken, again where a run was broken off);
-        ``steps``, the converges that are needed, in order; ``lines``, all secrets for people; ``problem``, why nothing can be
-        done, or empty.
+        ``steps``, the converges that are needed, in order; ``lines``, all secrets for people; ``problem``, why nothing
+        can be done, or empty.
     """
     entries = versions["entries"]
     current = {
@@ -244,8 +247,8 @@ def _plan_problem(secrets: Mapping[str, Mapping[str, Any]], path: str, name: str
         return ""
     if not path:
         return (
-            "stack_rotation_file is empty, as stack_installation_key_file is: name a file on this machine for the versions "
-            "that rotations raise; it holds no secrets."
+            "stack_rotation_file is empty, as stack_installation_key_file is: name a file on this machine for the "
+            "versions that rotations raise; it holds no secrets."
         )
     if name != ALL and name not in secrets:
         return "\n".join([f"There is no secret {name}. Those of this stack are:", *lines])
@@ -334,7 +337,8 @@ def rotation_questions(
             stdin = programs["prove.pl"] + "".join(f"{one['login']} {one['password']}\n" for one in attempts)
         else:
             argv = ["php"]
-            fields = [{name: one[name] for name in ("kind", "login", "password", "host") if name in one} for one in attempts]
+            needed = ("kind", "login", "password", "host")
+            fields = [{name: one[name] for name in needed if name in one} for one in attempts]
             stdin = programs["prove.php"].replace("@attempts@", json.dumps(fields))
         questions.append({"container": place, "argv": argv, "stdin": stdin})
     return questions
@@ -369,9 +373,8 @@ def _outcomes(place: str, text: str) -> list[str]:
     """Read the answers of one container, one for each attempt."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if place == "redis":
-        return [
-            ACCEPTED if line.strip('"') == "OK" else REFUSED if "WRONGPASS" in line else "another answer" for line in lines
-        ]
+        known = {"OK": ACCEPTED, "WRONGPASS": REFUSED}
+        return [next((known[word] for word in known if word in line), "another answer") for line in lines]
     # What plugins print is not theirs.
     return [line.removeprefix("proof: ") for line in lines if line.startswith("proof: ")]
 

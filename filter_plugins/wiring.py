@@ -131,11 +131,12 @@ def object_cache(site: Mapping[str, Any], default: str, host: str) -> str:
 def database_logins(
     passwords: Mapping[str, str], prefix: str, others: Mapping[str, str] | None = None
 ) -> dict[str, dict[str, str]]:
-    """Say which databases there are, and who may connect: ``mariadb_databases``, see roles/mariadb/meta/argument_specs.yml.
+    """Say which databases there are, and who may connect.
 
     :param passwords: each site's password.
     :param prefix: ``wordpress_database_prefix``.
     :param others: a site's other password, while it is being rotated.
+    :return: ``mariadb_databases``, see roles/mariadb/meta/argument_specs.yml.
     """
     return {prefix + name: _passwords(password, (others or {}).get(name)) for name, password in passwords.items()}
 

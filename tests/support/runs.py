@@ -115,6 +115,17 @@ class Runs:
             self._host.check_output("docker ps --all --quiet --no-trunc | xargs --no-run-if-empty docker inspect")
         )
 
+    def command(self, playbook: str, *arguments: str) -> list[str]:
+        """Return the command that runs a playbook of the scenario, or another one by its whole path."""
+        variables = self.scenario / "vars/stack.yml"
+        return [
+            "ansible-playbook",
+            f"--inventory={PROJECT}/molecule/shared/inventory",
+            *([f"--extra-vars=@{variables}"] if variables.exists() else []),
+            *arguments,
+            str(self.scenario / playbook),
+        ]
+
     def play(
         self, playbook: str = "converge.yml", *arguments: str, **environment: str
     ) -> subprocess.CompletedProcess[str]:
@@ -123,15 +134,8 @@ class Runs:
         :param arguments: further arguments of ansible-playbook.
         :param environment: further environment variables.
         """
-        variables = self.scenario / "vars/stack.yml"
         return subprocess.run(
-            [
-                "ansible-playbook",
-                f"--inventory={PROJECT}/molecule/shared/inventory",
-                *([f"--extra-vars=@{variables}"] if variables.exists() else []),
-                *arguments,
-                str(self.scenario / playbook),
-            ],
+            self.command(playbook, *arguments),
             env={**os.environ, **environment},
             cwd=self.scenario,
             capture_output=True,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 
-from filter_plugins.mariadb import mariadb_differences, mariadb_drops
+from filter_plugins.mariadb import mariadb_differences, mariadb_drops, mariadb_passwords
 
 HASH = "*0123456789ABCDEF0123456789ABCDEF01234567"
 PRIVILEGES = ["INSERT", "SELECT"]
@@ -58,6 +58,45 @@ def differences(rows: list[dict[str, Any]], foreign: list[str] | None = None) ->
     """Compare *rows* with one declared database."""
     answer = "\n".join(json.dumps(row) for row in rows) + "\n"
     return mariadb_differences(answer, {"wordpress_shop": [HASH]}, PRIVILEGES, SYSTEM, foreign or [])
+
+
+OTHER = "*FEDCBA9876543210FEDCBA9876543210FEDCBA98"
+EITHER = f"IDENTIFIED VIA mysql_native_password USING '{HASH}' OR mysql_native_password USING '{OTHER}'"
+
+
+def two_passwords(authentication: dict[str, Any]) -> list[str]:
+    """Compare an account with one that has two passwords, while its password is rotated."""
+    rows = [*without(USER), account("wordpress_shop", "%", authentication)]
+    answer = "\n".join(json.dumps(row) for row in rows)
+    return mariadb_differences(answer, {"wordpress_shop": [HASH, OTHER]}, PRIVILEGES, SYSTEM)["statements"]
+
+
+@pytest.mark.parametrize(("outer", "inner"), [(HASH, OTHER), (OTHER, HASH)])
+def test_two_passwords_in_either_order_are_no_difference(outer: str, inner: str) -> None:
+    """As MariaDB 11.8 writes them."""
+    assert two_passwords(native(outer, auth_or=[native(inner), {}])) == []
+    assert two_passwords(native(outer, auth_or=[{}, native(inner)])) == []
+
+
+@pytest.mark.parametrize(
+    "authentication",
+    [
+        native(HASH),
+        native(HASH, auth_or=[{}, native("*00")]),
+        native(HASH, auth_or=[{}, native(HASH)]),
+        native(HASH, auth_or=[{}, native(OTHER), native("*00")]),
+        native(HASH, auth_or=[{}, native(OTHER), {"plugin": "unix_socket"}]),
+        native(HASH, auth_or=[{}, {"plugin": "ed25519", "authentication_string": OTHER}]),
+    ],
+)
+def test_anything_but_the_two_passwords_is_put_right(authentication: dict[str, Any]) -> None:
+    assert two_passwords(authentication) == [f"ALTER USER 'wordpress_shop'@'%' {EITHER};"]
+
+
+def test_passwords_are_hashed_for_the_comparison() -> None:
+    hashes = mariadb_passwords({"a": {"password": "mypass"}, "b": {"password": "mypass", "other_password": "password"}})
+    first, second = "*6C8989366EAF75BB670AD8EA7A7FC1176A95CEF4", "*2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19"
+    assert hashes == {"a": [first], "b": [first, second]}
 
 
 def without(*rows: dict[str, Any]) -> list[dict[str, Any]]:

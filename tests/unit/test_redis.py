@@ -96,6 +96,27 @@ def test_difference_of_a_user_is_named(listed: list[str], change: str) -> None:
     assert found == {"commands": ["ACL LOAD"], "changes": [change], "locked_out": False}
 
 
+def test_two_passwords_are_compared_as_well() -> None:
+    """While one is rotated: a foreign one is noticed, and that one of the two is missing."""
+    rotated = USERS | {"shop": {**USERS["shop"], "other_password": "the next one of shop"}}
+    other = sha256(b"the next one of shop").hexdigest()
+    exchanged = {"password": "the next one of shop", "other_password": USERS["shop"]["password"]}
+    text = redis.redis_acl(rotated)
+    assert f"#{HASHES['shop']}" in text
+    assert f"#{other}" in text
+    assert redis.redis_acl(rotated | {"shop": {**USERS["shop"], **exchanged}}) == text
+
+    def changes(words: str) -> list[str]:
+        listed = changed("shop", f"#{HASHES['shop']}", words)
+        found: list[str] = redis.redis_differences(answer(listed), rotated, SETTINGS)["changes"]
+        return found
+
+    assert changes(f"#{other} #{HASHES['shop']}") == []
+    assert changes(f"#{other}") == ["user shop: 1 password: put right"]
+    assert changes(f"#{HASHES['shop']} #{'0' * 64}") == ["user shop: another password: put right"]
+    assert changes(f"#{HASHES['shop']} #{other} #{'0' * 64}") == ["user shop: 3 passwords: put right"]
+
+
 def test_order_and_redundant_words_are_no_difference() -> None:
     listed = [f"user shop on #{HASHES['shop']} ~shop:* -@all +set +get", *LISTED[:2]]
     assert redis.redis_differences(answer(listed), USERS, SETTINGS)["changes"] == []

@@ -61,9 +61,9 @@ def versions(entries: dict[str, Any] | None = None, **declared: dict[str, Any]) 
 
 def test_secrets_go_by_the_names_that_they_are_derived_by(secrets: dict[str, Any]) -> None:
     assert list(secrets) == [
-        "database/blog", "database/shop", "redis/blog", "redis/health-check", "ftp/blog", "ftp/shop", "wordpress/blog/captain",
-        "wordpress/blog/mate", "wordpress/blog/cook", "wordpress/blog/salts", "wordpress/shop/purser", "wordpress/shop/salts",
-        "tool/adminer", "tool/cadvisor",
+        "database/blog", "database/shop", "redis/blog", "redis/health-check", "ftp/blog", "ftp/shop",
+        "wordpress/blog/captain", "wordpress/blog/mate", "wordpress/blog/cook", "wordpress/blog/salts",
+        "wordpress/shop/purser", "wordpress/shop/salts", "tool/adminer", "tool/cadvisor",
     ]  # fmt: skip
     assert [name for name, fields in secrets.items() if fields["overlap"]] == [
         "database/blog", "database/shop", "redis/blog",
@@ -249,7 +249,7 @@ def test_file_is_replaced_in_one_step(tmp_path: Path, monkeypatch: pytest.Monkey
     action.write(file, "old")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
-    def killed(descriptor: int) -> None:
+    def killed(_: int) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(action.os, "fsync", killed)
@@ -323,7 +323,7 @@ class Door(http.server.BaseHTTPRequestHandler):
     complaints = 1
     seen: list[str]
 
-    def do_GET(self) -> None:  # noqa: N802 -- the interface's name
+    def do_GET(self) -> None:
         """Answer."""
         type(self).seen.append(self.headers["Host"] + self.path)
         if type(self).complaints:
@@ -342,8 +342,8 @@ def door(tmp_path: Path) -> Iterator[int]:
     """Run a web server with TLS; returns its port."""
     pair = tmp_path / "pair.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=x",
-         "-days", "2", "-keyout", str(pair), "-out", str(tmp_path / "certificate.pem")],
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-subj", "/CN=x", "-days", "2", "-keyout", str(pair), "-out", str(tmp_path / "certificate.pem")],
         check=True, capture_output=True,
     )  # fmt: skip
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -370,5 +370,6 @@ def test_web_server_is_asked_under_the_name_that_it_serves(door: int, monkeypatc
     assert outcome("right") == "accepted"
     assert Door.seen == [f"tools.example.test:{door}/adminer/"] * 3
     Door.complaints = 10**6
-    assert module.outcome("127.0.0.1", door, {"url": "https://t/", "login": "a", "password": "b"}, 0) == "too many requests"
+    attempt = {"url": "https://t/", "login": "keeper", "password": "right"}
+    assert module.outcome("127.0.0.1", door, attempt, 0) == "too many requests"
     assert outcome("right", 1).startswith("no answer")

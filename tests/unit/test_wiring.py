@@ -6,7 +6,19 @@ from itertools import product
 
 import pytest
 
-from filter_plugins.wiring import kept_data
+from filter_plugins.wiring import cache_users, database_logins, kept_data
+
+
+def test_other_password_is_there_while_one_is_rotated() -> None:
+    passwords = {"blog": "one", "shop": "two"}
+    assert database_logins(passwords, "wp_", {"shop": "three"}) == {
+        "wp_blog": {"password": "one"},
+        "wp_shop": {"password": "two", "other_password": "three"},
+    }
+    assert cache_users({"blog": {}, "shop": {}}, passwords, "builtin", "redis", {"blog": "three"}) == {
+        "blog": {"password": "one", "other_password": "three", "extended": False},
+        "shop": {"password": "two", "extended": False},
+    }
 
 
 def test_kept_data_is_grouped_by_what_it_belonged_to() -> None:

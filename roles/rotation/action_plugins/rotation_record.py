@@ -18,9 +18,9 @@ from filter_plugins.rotation import recorded, rotation_entries, rotation_text
 
 
 class ActionModule(ActionBase):
-    """Takes `path`, the file, and `entries`, secret to ``{version, step}``. Nothing in the file goes back to an earlier step.
+    """Takes `path`, the file, and `entries`, secret to ``{version, step}``; none goes back to an earlier step.
 
-    The file belongs to whoever runs Ansible, and is replaced in one step: a run that is killed leaves the old or the new one.
+    The file belongs to whoever runs Ansible, and is replaced at once: who is killed leaves the old or the new one.
     """
 
     TRANSFERS_FILES = False

@@ -9,9 +9,9 @@ DOCUMENTATION = r"""
 module: http_logins
 short_description: Try logins at a web server of this machine
 description:
-  - Asks for an address with a login and a password (HTTP basic authentication), whatever its name resolves to elsewhere.
-  - The server's certificate is not verified, for the connection does not leave the machine, and what is asked is whether a password
-    opens a door.
+  - Asks for an address with a login and a password (HTTP basic authentication), whatever its name resolves to.
+  - The server's certificate is not verified, for the connection does not leave the machine, and the question is
+    whether a password opens a door.
 options:
   address:
     description: Address that the server listens on.
