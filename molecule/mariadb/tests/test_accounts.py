@@ -37,6 +37,34 @@ def test_password_opens_exactly_its_account(client: Client, passwords: dict[str,
         assert REFUSED.search(client.run(user, wrong, "SELECT 1").stderr)
 
 
+def test_either_password_opens_an_account_while_one_is_rotated(client: Client, passwords: dict[str, str]) -> None:
+    """And none that side_effect.yml has put in their place."""
+    for password in (passwords["rotated"], "the tenth harbour's next word"):
+        answer = client.run("rotated", password, "SELECT CURRENT_USER()")
+        assert answer.stdout == "rotated@%\n", answer.stderr
+    for wrong in ("come in", "come in too", "the tenth harbour's", ""):
+        assert REFUSED.search(client.run("rotated", wrong, "SELECT 1").stderr), wrong
+
+
+@pytest.mark.destructive
+@pytest.mark.parametrize("foreign", ["{} OR {} OR {}", "{0} OR {2}", "{2}"])
+def test_foreign_password_goes_while_one_is_rotated(
+    client: Client, server: Server, runs: Runs, passwords: dict[str, str], foreign: str
+) -> None:
+    """Beside the two, in the place of one, and in that of both."""
+    own = (passwords["rotated"], "the tenth harbour's next word", "come in")
+    ways = ["mysql_native_password USING PASSWORD('{}')".format(one.replace("'", "''")) for one in own]
+    server.query(f"ALTER USER rotated@'%' IDENTIFIED VIA {foreign.format(*ways)}")
+    assert client.run("rotated", "come in", "SELECT 1").stdout == "1\n", "control"
+    predicted = runs.converge("--check").changed_items
+    assert predicted == {("Accounts | Name what differed", "")}
+    assert runs.converge().changed_items == predicted
+    assert REFUSED.search(client.run("rotated", "come in", "SELECT 1").stderr)
+    for password in own[:2]:
+        assert client.run("rotated", password, "SELECT 1").stdout == "1\n"
+    assert runs.converge().changes == []
+
+
 def test_every_declared_account_can_work_in_its_database(client: Client, passwords: dict[str, str]) -> None:
     work = (
         "CREATE TABLE crate (line TEXT); INSERT INTO crate VALUES ('übersee 🐘'); ALTER TABLE crate ADD n INT;"

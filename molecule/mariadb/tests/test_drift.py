@@ -23,6 +23,7 @@ EXPECTED = {
     "account dropped@%: created",
     f"account dropped@%: {ALL} granted",
     "account repassworded@%: password put right",
+    "account rotated@%: password put right",
     "account overgranted@%: EXECUTE, TRIGGER revoked",
     "account granting@%: privileges beyond granting revoked",
     "account table_granted@%: privileges beyond table_granted revoked",

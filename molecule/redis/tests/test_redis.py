@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.runs import Run, Runs
+from tests.support.runs import Run, Runs, words
 from tests.support.stack import Container, Stack
 
 Ask = Callable[..., Any]
@@ -30,6 +30,15 @@ def test_declared_passwords_log_in(ask: Ask, talk: Ask, passwords: dict[str, str
         for wrong in (password[:-1], password + "x", password.swapcase(), password.strip() + " ", ""):
             if wrong != password:
                 assert talk((user, wrong), "PING")[0].startswith("-WRONGPASS"), (user, wrong)
+
+
+def test_both_passwords_log_in_while_one_is_rotated(talk: Ask, passwords: dict[str, str]) -> None:
+    """And no third one: side_effect.yml has added one, which the repair took away."""
+    other = "the harbour master's next word"
+    assert talk(("harbour", passwords["harbour"]), "PING") == ["OK", "PONG"]
+    assert talk(("harbour", other), "PING") == ["OK", "PONG"]
+    for login in (("harbour", other + "s"), ("harbour", "guessed"), ("quay", other)):
+        assert talk(login)[0].startswith("-WRONGPASS"), login
 
 
 def test_strangers_are_refused(talk: Ask, passwords: dict[str, str]) -> None:
@@ -281,7 +290,7 @@ def test_health_check_passes_no_secret_on(server: Container, passwords: dict[str
 DRIFT = [
     "user pirate: not declared, removed",
     "user default: switched on, needs no password, ~* added, +@all added, -@all missing: put right",
-    "user harbour: 2 passwords, ~market:* added, +config added: put right",
+    "user harbour: 3 passwords, ~market:* added, +config added: put right",
     "user market: switched off: put right",
     "user quay: missing, added",
     # From then on the health check is red: the repair must not wait for it.
@@ -335,6 +344,25 @@ def test_running_server_is_repaired_without_a_new_start(
     server.forget()
     assert (server.identifier, server.state["StartedAt"]) == before
     assert runs.converge().changes == []
+
+
+@pytest.mark.destructive
+def test_foreign_password_goes_while_one_is_rotated(ask: Ask, talk: Ask, runs: Runs, stack: Stack) -> None:
+    """A foreign one beside the two, and one in the place of the second."""
+    for third, change in ((">guessed", "3 passwords"), ("resetpass >guessed >another", "another password")):
+        stack.host.check_output("cp -p %s /root/declared.acl", FILE)
+        stack.host.check_output("sed -i '/^user drift-check /s/acl|list/acl|list +acl|setuser/' %s", FILE)
+        # Two connections: the server closes those of a user whose rights have changed.
+        assert ask("drift-check", "ACL LOAD") == ["OK"]
+        assert ask("drift-check", ["ACL", "SETUSER", "harbour", *third.split()]) == ["OK"]
+        stack.host.check_output("cp -p /root/declared.acl %s", FILE)
+        assert talk(("harbour", "guessed"), "PING")[0] == "OK", "control"
+        result = runs.play()
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert f"user harbour: {change}: put right" in words(result)
+        assert talk(("harbour", "guessed"))[0].startswith("-WRONGPASS")
+        assert talk(("harbour", "the harbour master's next word"), "PING") == ["OK", "PONG"]
+        assert runs.converge().changes == []
 
 
 @pytest.mark.destructive
