@@ -72,6 +72,10 @@ lint: venv-test ## Run the static checks
 unit: venv-test ## Test the filters, the scripts and the rendered templates
 	@pytest tests/unit tests/templates
 
+.PHONY: mutants
+mutants: venv-test ## Take comparisons out, and see the drift suite notice each (half an hour)
+	@python tests/mutants.py $(ARGS)
+
 .PHONY: bench
 bench: venv ## Measure converges and requests (minutes; uses a stack of its own)
 	@python bench/run.py $(ARGS)
