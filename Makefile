@@ -58,7 +58,7 @@ secrets: venv ## Show the sites' logins and passwords
 test: venv-test ## Run the checks and tests
 	@scripts/test
 
-test-all: venv-test ## The same, and the tests that take long and repeat what others show with another value
+test-all: venv-test ## The same, and the tests that take long: hours
 	@scripts/test --all
 
 test-%: venv-test ## Run one molecule scenario with its output: make test-mariadb

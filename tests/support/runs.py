@@ -144,6 +144,16 @@ class Runs:
             start_new_session=True,
         )
 
+    def start(self, playbook: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start such a run, whose output nobody reads."""
+        return subprocess.Popen(
+            self.command(playbook, *arguments),
+            cwd=self.scenario,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
     def converge(self, *arguments: str, **environment: str) -> Run:
         """Run the scenario's converge.yml, which must succeed, and return what it reported."""
         result = self.play("converge.yml", *arguments, **environment)

@@ -7,33 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from filter_plugins.secrets import derive_secret
+from tests.support.cases import DATA, ROUNDS, Shell, root_shell
 from tests.support.runs import Run, Runs
 from tests.support.stack import Stack
 
-ROUNDS: dict[str, dict[str, dict[str, Any]]] = yaml.safe_load(
-    Path(__file__).with_name("cases.yml").read_text(encoding="utf-8")
-)
 CASES = [(name, case) for name, cases in ROUNDS.items() for case in cases]
-
-DATA = "/srv/harbour/quayside"
-
-# What the cases' commands are written with.
-TOOLS = r"""
-sql() { docker exec --interactive quayside-mariadb mariadb --batch --raw --skip-column-names "$@"; }
-redis() { { echo 'AUTH drift-check REDIS_PASSWORD'; cat; } | docker exec --interactive quayside-redis redis-cli -2; }
-php() {
-    { printf '%s' '<?php $_SERVER["HTTP_HOST"] = "harbour.example.test:8444"; $_SERVER["HTTPS"] = "on";
-                   require "/usr/share/wordpress/wp-load.php"; '; cat; } \
-        | docker exec --interactive quayside-wordpress-harbour php
-}
-"""
 
 
 @dataclass(frozen=True)
@@ -52,20 +34,10 @@ class Round:
     """Case to what the running thing has answered then."""
 
 
-Shell = Callable[[str], Any]
-
-
 @pytest.fixture(scope="module")
 def shell(stack: Stack, installation_key: str) -> Shell:
     """Return a function that runs a case's commands as root on the host."""
-    password = derive_secret(installation_key, "redis/drift-check")
-    tools = TOOLS.replace("REDIS_PASSWORD", password)
-
-    def run(text: str) -> Any:
-        text = text.replace("SITE/", f"{DATA}/volumes/sites/harbour/wp-content/").replace("DATA/", f"{DATA}/")
-        return stack.host.run("bash -c %s", f"{tools}\n{text}")
-
-    return run
+    return root_shell(stack, installation_key)
 
 
 @pytest.fixture(scope="module")

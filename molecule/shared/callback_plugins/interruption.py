@@ -1,0 +1,65 @@
+"""Kills a run, with all that it has started on the controller, before the task with a given number."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.callback import CallbackBase
+
+# Ansible puts the project on nobody's path.
+sys.path.append(str(Path(__file__).resolve().parents[3]))
+
+from tests.support.interruption import CONTROLLER_ACTIONS, kill_tree
+
+DOCUMENTATION = """
+name: interruption
+type: notification
+short_description: Note the boundaries between a run's tasks, and die at one of them
+description:
+  - With the environment variable C(PRESSDOCK_BOUNDARIES) each task that is about to start is a line of JSON in that
+    file, with its number, the run's process, and whether anything has run on a target since the line before.
+  - With C(PRESSDOCK_KILL_AT) the run dies by SIGKILL before the task with that number, and all that it has started on
+    the controller with it, as by a power cut; what it has started on a target may go on.
+"""
+
+
+class CallbackModule(CallbackBase):
+    """See DOCUMENTATION."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "notification"
+    CALLBACK_NAME = "interruption"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._number = 0
+        self._worked = False
+
+    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:  # noqa: ARG002
+        """Note the boundary, and die at it if that is wanted."""
+        file = os.environ.get("PRESSDOCK_BOUNDARIES")
+        if file:
+            line = {"number": self._number, "task": task.get_name(), "process": os.getpid(), "worked": self._worked}
+            with Path(file).open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(line) + "\n")
+        if os.environ.get("PRESSDOCK_KILL_AT", "") == str(self._number):
+            kill_tree(os.getpid())
+        self._number += 1
+        self._worked = False
+
+    def v2_runner_on_ok(self, result: Any) -> None:
+        """Note that something ran on a target."""
+        self._note(result)
+
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:  # noqa: ARG002
+        """Note that something ran on a target."""
+        self._note(result)
+
+    def _note(self, result: Any) -> None:
+        if result.task.action.rpartition(".")[2] not in CONTROLLER_ACTIONS:
+            self._worked = True

@@ -1,0 +1,86 @@
+"""What kills runs in the tests kills all of them, and what visits sites meanwhile notices when they do not answer."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from tests.support import interruption
+from tests.support.interruption import Boundary, Visitor
+
+
+def alive(process: int) -> bool:
+    """Tell whether a process runs; one that has ended and was not waited for does not."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    return False
+
+
+def test_all_that_a_process_has_started_is_killed_with_it() -> None:
+    """Also what has a session of its own, as Ansible's workers have."""
+    script = "sleep 600 & setsid sh -c 'sleep 600 & sleep 600' & echo ready; wait"
+    with subprocess.Popen(["bash", "-c", script], stdout=subprocess.PIPE, text=True) as shell:
+        assert shell.stdout
+        assert shell.stdout.readline() == "ready\n"
+        end = time.monotonic() + 10
+        while len(found := interruption.descendants(shell.pid)) < 4 and time.monotonic() < end:
+            time.sleep(0.01)
+        assert len(found) == 4
+        interruption.kill_tree(shell.pid)
+        assert shell.wait(10) == -signal.SIGKILL
+        while any(alive(process) for process in found) and time.monotonic() < end:
+            time.sleep(0.01)
+        assert not any(alive(process) for process in found)
+    assert alive(os.getpid())
+
+
+def test_boundaries_at_which_a_target_is_the_same_count_once(tmp_path: Path) -> None:
+    file = tmp_path / "boundaries"
+    lines = [{"number": n, "task": f"task {n}", "process": 7, "worked": n in (2, 3)} for n in range(5)]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = interruption.read_boundaries(file)
+    assert found[1] == Boundary(1, "task 1", 7, worked=False)
+    assert [boundary.number for boundary in interruption.distinct(found)] == [2, 3]
+
+
+def test_visitor_notices_an_outage() -> None:
+    """From the last answer before to the first one after."""
+    answers = ["", "status 502", "status 500", "", "", "nobody listens", ""]
+
+    class Scripted(Visitor):
+        def ask(self) -> str:
+            time.sleep(0.02)
+            return answers.pop(0) if answers else ""
+
+    visitor = Scripted("192.0.2.1", 443, "example.test", pause=0.0)
+    with visitor.visiting():
+        assert visitor.wait(5)
+        end = time.monotonic() + 5
+        while answers and time.monotonic() < end:
+            time.sleep(0.01)
+        assert visitor.wait(5)
+    assert [reason for _, reason in visitor.outages()] == ["status 502", "nobody listens"]
+    assert visitor.outages()[0][0] >= 0.06
+    visitor.forget()
+    assert visitor.outages() == []
+
+
+def test_visitor_counts_an_outage_that_goes_on() -> None:
+    with socket.socket() as nobody:
+        # Bound, but nobody listens.
+        nobody.bind(("127.0.0.1", 0))
+        visitor = Visitor("127.0.0.1", nobody.getsockname()[1], "example.test", pause=0.0)
+        with visitor.visiting():
+            end = time.monotonic() + 10
+            while not visitor.outages() and time.monotonic() < end:
+                time.sleep(0.01)
+            first = visitor.outages()[0]
+            assert "refused" in first[1]
+            assert not visitor.wait(0.1)
+            assert visitor.outages()[0][0] >= first[0] + 0.1
