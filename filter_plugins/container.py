@@ -205,19 +205,30 @@ def container_volumes(services: Iterable[Mapping[str, Any]], stack: str, data_di
     return sorted(volumes.values(), key=lambda volume: volume["directory"])
 
 
-def volume_changes(declared: Iterable[Mapping[str, str]], listing: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """List the declared volumes that are missing or bound to another directory.
+def volume_changes(declared: Iterable[Mapping[str, str]], listing: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """List the declared volumes that are missing.
 
     :param listing: ``engine_look``'s volumes.
-    :return: the declared volumes, each with ``exists``.
     """
-    actual = {volume["Name"]: volume for volume in listing}
-    changes = []
-    for volume in declared:
-        existing = actual.get(volume["name"])
-        if existing is None or (existing.get("Options") or {}).get("device") != volume["directory"]:
-            changes.append({**volume, "exists": existing is not None})
-    return changes
+    present = {volume["Name"] for volume in listing}
+    return [dict(volume) for volume in declared if volume["name"] not in present]
+
+
+def misplaced_volumes(declared: Iterable[Mapping[str, str]], listing: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Say, a line each, which of the declared volumes lead to another directory than declared.
+
+    No run can put that right: whatever is there may be the only copy of somebody's data.
+
+    :param listing: ``docker_host_info``'s volumes.
+    """
+    actual = {volume["Name"]: (volume.get("Options") or {}).get("device") for volume in listing}
+    return [
+        f"Volume {volume['name']} leads to {actual[volume['name']] or 'storage of the engine'}, declared is"
+        f" {volume['directory']}. Bring its files there, remove it (make down, docker volume rm {volume['name']}), and"
+        " run again."
+        for volume in declared
+        if volume["name"] in actual and actual[volume["name"]] != volume["directory"]
+    ]
 
 
 def kept_volumes(listing: Iterable[Mapping[str, Any]], declared: Iterable[str], stack: str) -> dict[str, str]:

@@ -437,8 +437,17 @@ class TestVolumes:
         volumes = container.container_volumes([service(self.toy)], "shop", "/d")
         right = {"Name": "shop-data", "Options": {"device": "/d/volumes/data"}}
         assert container.volume_changes(volumes, [right]) == []
-        assert container.volume_changes(volumes, [])[0]["exists"] is False
-        assert container.volume_changes(volumes, [{"Name": "shop-data", "Options": None}])[0]["exists"] is True
+        assert container.volume_changes(volumes, []) == volumes
+        assert container.misplaced_volumes(volumes, [right]) == container.misplaced_volumes(volumes, []) == []
+
+    @pytest.mark.parametrize(
+        ("options", "place"), [({"device": "/elsewhere"}, "/elsewhere"), (None, "storage of the engine")]
+    )
+    def test_refuses_a_volume_that_leads_elsewhere(self, options: dict[str, str] | None, place: str) -> None:
+        """What is there may be the only copy."""
+        volumes = container.container_volumes([service(self.toy)], "shop", "/d")
+        (problem,) = container.misplaced_volumes(volumes, [{"Name": "shop-data", "Options": options}])
+        assert f"Volume shop-data leads to {place}, declared is /d/volumes/data" in problem
 
     def test_directories_belong_to_the_owner(self) -> None:
         volumes = container.container_volumes([service(self.toy)], "shop", "/d")

@@ -1,10 +1,10 @@
-"""An engine that somebody has stopped is started, and then seen as it is."""
+"""The engine, stopped, is started and then seen as it is; a volume of it that leads elsewhere ends the run."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.support.runs import Runs
+from tests.support.runs import Runs, words
 from tests.support.stack import Stack
 
 
@@ -19,4 +19,26 @@ def test_stopped_engine_is_started_and_its_containers_stay(runs: Runs, stack: St
     # The instance brings its engine along: to the role it is somebody else's.
     assert runs.converge().changed_items == {("Start | Start somebody else's engine", "")}
     assert {name: one.identifier for name, one in runs.engine_now().items()} == before
+    assert runs.converge().changes == []
+
+
+@pytest.mark.destructive
+def test_volume_that_leads_elsewhere_is_refused(runs: Runs, stack: Stack) -> None:
+    """It may hold the only copy of something: nothing is removed, and nothing else is done before that is settled."""
+    runs.converge()
+    stack.host.check_output(
+        "docker rm --force quayside-ftp && docker volume rm quayside-tls-ftp && mkdir /tmp/elsewhere"
+        " && docker volume create --opt type=none --opt o=bind --opt device=/tmp/elsewhere quayside-tls-ftp"
+    )
+    before = set(runs.engine_now())
+    for arguments in (["--check"], []):
+        refused = runs.play("converge.yml", *arguments)
+        assert refused.returncode != 0
+        assert "Volume quayside-tls-ftp leads to /tmp/elsewhere, declared is /srv/harbour/quayside/volumes/tls-ftp" in (
+            words(refused)
+        )
+        assert runs.all()[-1].changes == []
+    assert set(runs.engine_now()) == before
+    stack.host.check_output("docker volume rm quayside-tls-ftp")
+    runs.converge()
     assert runs.converge().changes == []

@@ -28,7 +28,8 @@ ROLE = Path(__file__).resolve().parents[1]
 class ActionModule(ActionBase):
     """Takes `look`: what `engine_look` has returned a moment ago, empty if nobody has asked.
 
-    Uses the variable `container_services` and what the services' templates name. Returns no secrets:
+    Uses the variable `container_services` and what the services' templates name. Fails where a volume leads to another
+    directory than declared. Returns no secrets:
 
     - images: service name to ``{reference, digest}``;
     - contexts: service name to its build context, of those images that the engine lacks;
@@ -81,6 +82,10 @@ class ActionModule(ActionBase):
                 return dict(result)
             engine = result["engine"]
         answers = bool(engine.get("info"))
+        volumes = container.container_volumes(services, stack, data_dir)
+        misplaced = container.misplaced_volumes(volumes, engine.get("volumes") or [])
+        if misplaced:
+            return {"failed": True, "msg": "\n".join(misplaced)}
         names = [service["name"] for service in services]
         missing = container.missing_images({name: images[name] for name in names}, engine.get("images") or [])
 
@@ -101,7 +106,7 @@ class ActionModule(ActionBase):
             "sealed": sealed,
             "settled": settled if answers else [],
             "networks": container.container_networks(services),
-            "volumes": container.container_volumes(services, stack, data_dir),
+            "volumes": volumes,
             "engine": engine,
         }
 
