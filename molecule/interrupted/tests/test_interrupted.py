@@ -35,6 +35,9 @@ OUTAGE = 30.0
 """Seconds that a site which ran may be without an answer: in each run here its own container is replaced, and those of
 the database and of the web server, one after the other."""
 
+MOST_RUNS = 80
+"""Runs after which one that dies after its first change has to have nothing left to change."""
+
 DISTURBANCES = {
     "containers": ["container removed", "container stopped", "container paused", "other memory limit"],
     "files": ["secret file readable by others", "static file edited", "owner of a volume's directory"],
@@ -105,25 +108,35 @@ class Harness:
             result = self.shell(ROUNDS[name][case]["do"])
             assert result.rc == 0, (case, result.stdout, result.stderr)
 
+    @property
+    def boundaries_file(self) -> Path:
+        """Where the last observed run has written the boundaries between its tasks."""
+        return self.folder / "boundaries.jsonl"
+
+    def play(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run the playbook, observed; the environment says when it dies."""
+        self.boundaries_file.unlink(missing_ok=True)
+        return self.runs.play("converge.yml", *arguments, PRESSDOCK_BOUNDARIES=str(self.boundaries_file), **environment)
+
     def boundaries(self, *arguments: str) -> list[Boundary]:
         """Let a run go to its end, and return the boundaries between its tasks."""
-        file = self.folder / "boundaries.jsonl"
-        file.unlink(missing_ok=True)
-        self.runs.converge(*arguments, PRESSDOCK_BOUNDARIES=str(file))
-        return read_boundaries(file)
+        result = self.play(*arguments)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return read_boundaries(self.boundaries_file)
 
     def kill_at(self, boundary: Boundary, *arguments: str) -> int:
         """Kill a run at a boundary; returns its process."""
-        file = self.folder / "boundaries.jsonl"
-        file.unlink(missing_ok=True)
-        environment = {"PRESSDOCK_BOUNDARIES": str(file), "PRESSDOCK_KILL_AT": str(boundary.number)}
-        result = self.runs.play("converge.yml", *arguments, **environment)
+        result = self.play(*arguments, PRESSDOCK_KILL_AT=str(boundary.number))
         assert result.returncode == -signal.SIGKILL, result.stdout + result.stderr
-        last = read_boundaries(file)[-1]
+        last = read_boundaries(self.boundaries_file)[-1]
         self.expect(
             f"killed at {last.number}", true=last.task == boundary.task, but=f"{last.task}, not {boundary.task}"
         )
         return last.process
+
+    def kill_after_changes(self, number: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Kill a run after a number of changed tasks; one that changes less ends by itself."""
+        return self.play(*arguments, PRESSDOCK_KILL_AFTER_CHANGES=str(number))
 
     def kill_after(self, seconds: float, *arguments: str) -> int:
         """Kill a run after some time; returns its process."""
@@ -152,6 +165,14 @@ class Harness:
         third = self.runs.play("converge.yml", *arguments)
         changes = self.runs.all()[-1].changes if third.returncode == 0 else (third.stdout + third.stderr)[-3000:]
         self.expect(f"{label}, the third run", true=changes == [], but=changes)
+
+    def judge(self, label: str, visitor: Visitor) -> None:
+        """Ask whether the visitor was served, and whether all that happened was put right."""
+        longest = max(visitor.outages(), default=(0.0, ""))
+        say(f"  longest outage {longest[0]:.1f} s {longest[1]}")
+        self.expect(label, true=longest[0] <= OUTAGE, but=f"{longest[0]:.1f} s without a page: {longest[1]}")
+        for name, case in disturbances():
+            self.expect(label, true=answers_as_declared(self.shell, ROUNDS[name][case]), but=f"not put right: {case}")
 
 
 def disturbances() -> list[tuple[str, str]]:
@@ -258,6 +279,27 @@ def test_running_stack(runs: Runs, harness: Harness, visitor: Visitor) -> None:
 
 
 @pytest.mark.destructive
+def test_runs_that_all_die_after_their_first_change(runs: Runs, harness: Harness, visitor: Visitor) -> None:
+    """Killed run after killed run: each gets one change further, until one has nothing left to die after."""
+    runs.converge()
+    arguments = harness.declare(third=True)
+    harness.disturb()
+    with visitor.visiting():
+        assert visitor.wait(OUTAGE), "control"
+        for number in range(MOST_RUNS):
+            result = harness.kill_after_changes(1, *arguments)
+            last = read_boundaries(harness.boundaries_file)[-1]
+            say(f"run {number}: {'killed' if result.returncode < 0 else 'ended'} at {last.number} ({last.task})")
+            if result.returncode != -signal.SIGKILL:
+                break
+            harness.expect(last.task, true=visitor.wait(OUTAGE), but=f"no page: {visitor.outages()}")
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert number > len(DISTURBANCES), "control"
+        harness.finish("after runs that have died", *arguments)
+        harness.judge("runs that have died", visitor)
+
+
+@pytest.mark.destructive
 def test_random_moments(runs: Runs, harness: Harness, visitor: Visitor) -> None:
     """Also in the middle of tasks: what they have started on the target may go on while the next run begins."""
     runs.converge()
@@ -291,8 +333,5 @@ def interrupt(harness: Harness, visitor: Visitor, label: str, third: bool, momen
     harness.finish(label, *arguments)
     if holder == process:
         harness.expect(label, true=harness.holder() != process, but="the lock was not taken over")
-    longest = max(visitor.outages(), default=(0.0, ""))
-    say(f"  lock {'held' if holder == process else 'not taken yet'}; longest outage {longest[0]:.1f} s {longest[1]}")
-    harness.expect(label, true=longest[0] <= OUTAGE, but=f"{longest[0]:.1f} s without a page: {longest[1]}")
-    for name, case in disturbances():
-        harness.expect(label, true=answers_as_declared(harness.shell, ROUNDS[name][case]), but=f"not put right: {case}")
+    say(f"  lock {'held' if holder == process else 'not taken yet'}")
+    harness.judge(label, visitor)

@@ -24,6 +24,7 @@ description:
     file, with its number, the run's process, and whether anything has run on a target since the line before.
   - With C(PRESSDOCK_KILL_AT) the run dies by SIGKILL before the task with that number, and all that it has started on
     the controller with it, as by a power cut; what it has started on a target may go on.
+  - With C(PRESSDOCK_KILL_AFTER_CHANGES) it dies so before the task that follows that many changed ones.
 """
 
 
@@ -39,6 +40,7 @@ class CallbackModule(CallbackBase):
         super().__init__()
         self._number = 0
         self._worked = False
+        self._changes = 0
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:  # noqa: ARG002
         """Note the boundary, and die at it if that is wanted."""
@@ -47,14 +49,16 @@ class CallbackModule(CallbackBase):
             line = {"number": self._number, "task": task.get_name(), "process": os.getpid(), "worked": self._worked}
             with Path(file).open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(line) + "\n")
-        if os.environ.get("PRESSDOCK_KILL_AT", "") == str(self._number):
+        changes = os.environ.get("PRESSDOCK_KILL_AFTER_CHANGES")
+        if os.environ.get("PRESSDOCK_KILL_AT") == str(self._number) or (changes and self._changes >= int(changes)):
             kill_tree(os.getpid())
         self._number += 1
         self._worked = False
 
     def v2_runner_on_ok(self, result: Any) -> None:
-        """Note that something ran on a target."""
+        """Note that something ran on a target, and whether it has changed that."""
         self._note(result)
+        self._changes += bool(result.result.get("changed"))
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:  # noqa: ARG002
         """Note that something ran on a target."""
