@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from filter_plugins.secrets import derive_secret
+from tests.support.returning_visitors import ReturningVisitors
 from tests.support.runs import PROJECT, Runs, words
 from tests.support.sites import Site
 from tests.support.stack import Stack
-from tests.support.returning_visitors import ReturningVisitors
 from tests.support.wordpress import evaluate
 
 ROTATE = str(PROJECT / "playbooks/rotate.yml")
