@@ -73,7 +73,7 @@ unit: venv-test ## Test the filters, the scripts and the rendered templates
 	@pytest tests/unit tests/templates
 
 .PHONY: mutants
-mutants: venv-test ## Take comparisons out, and see the drift suite notice each (half an hour)
+mutants: venv-test ## Take comparisons out, and see the drift suite notice each (an hour)
 	@python tests/mutants.py $(ARGS)
 
 .PHONY: bench

@@ -11,8 +11,11 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.support import interruption
 from tests.support.interruption import Boundary, Visitor
+from tests.support.runs import PROJECT
 
 
 def alive(process: int) -> bool:
@@ -84,3 +87,52 @@ def test_visitor_counts_an_outage_that_goes_on() -> None:
             assert "refused" in first[1]
             assert not visitor.wait(0.1)
             assert visitor.outages()[0][0] >= first[0] + 0.1
+
+
+PLAY = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - {name: one, ansible.builtin.command: "true"}
+    - {name: two, ansible.builtin.set_fact: {fact: 1}}
+    - {name: three, ansible.builtin.command: "true", changed_when: false}
+    - {name: four, ansible.builtin.command: "true"}
+    - {name: five, ansible.builtin.debug: {msg: the end}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("environment", "status", "last"),
+    [
+        ({}, 0, "five"),
+        ({"PRESSDOCK_KILL_AT": "3"}, -signal.SIGKILL, "four"),
+        ({"PRESSDOCK_KILL_AFTER_CHANGES": "1"}, -signal.SIGKILL, "two"),
+        ({"PRESSDOCK_KILL_AFTER_CHANGES": "2"}, -signal.SIGKILL, "five"),
+        ({"PRESSDOCK_KILL_AFTER_CHANGES": "3"}, 0, "five"),
+    ],
+)
+def test_a_run_dies_where_it_shall(tmp_path: Path, environment: dict[str, str], status: int, last: str) -> None:
+    playbook, file = tmp_path / "play.yml", tmp_path / "boundaries"
+    playbook.write_text(PLAY)
+    done = subprocess.run(
+        ["ansible-playbook", "--inventory", "localhost,", "--connection", "local", str(playbook)],
+        env={
+            **os.environ,
+            "ANSIBLE_CALLBACK_PLUGINS": str(PROJECT / "molecule/shared/callback_plugins"),
+            "ANSIBLE_CALLBACKS_ENABLED": "interruption",
+            "PRESSDOCK_BOUNDARIES": str(file),
+            **environment,
+        },
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    found = interruption.read_boundaries(file)
+    names = ["one", "two", "three", "four", "five"]
+    assert [boundary.task for boundary in found] == names[: names.index(last) + 1]
+    worked = [False, True, False, True, True]
+    assert [boundary.worked for boundary in found] == worked[: len(found)]
+    assert not alive(found[-1].process)
