@@ -66,7 +66,8 @@ class ActionModule(ActionBase):
         for service in services:
             name = service["name"]
             for one in service["containers"]:
-                if one.get("configuration"):
+                # One that loads what is not known in this run (of other parts of the stack) is left as it is.
+                if one.get("configuration") and all(one["configuration"].get("reads") or []):
                     texts = self._rendered(service, one["configuration"]["templates"], variables)
                     configurations[one["name"]] = configuration.planned_configuration(name, one, texts, key)
             contexts[name] = self._context(service, variables)
