@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 from filter_plugins.secrets import derive_secret
+from tests.support.interruption import kill_tree
 from tests.support.returning_visitors import ReturningVisitors
 from tests.support.runs import PROJECT, Runs, words
 from tests.support.sites import Site
@@ -22,7 +22,6 @@ from tests.support.stack import Stack
 from tests.support.wordpress import evaluate
 
 ROTATE = str(PROJECT / "playbooks/rotate.yml")
-CONTAINER_REPLACED = "a request that a site's container is working on fails when the container is replaced"
 MINUTES = 600.0
 
 
@@ -179,7 +178,7 @@ class Rotated:
     """Which versions of the password opened the door at first."""
 
 
-@pytest.fixture(scope="module", params=["database/market", "redis/market"])
+@pytest.fixture(scope="module", params=["database/market", pytest.param("redis/market", marks=pytest.mark.thorough)])
 def rotated(
     request: pytest.FixtureRequest, stack: Stack, sites: list[Site], rotate: Callable[[str], str], doors: Doors
 ) -> Rotated:
@@ -210,7 +209,6 @@ def test_old_value_is_dead_and_the_new_one_lives(
 
 
 @pytest.mark.destructive
-@pytest.mark.xfail(strict=False, reason=CONTAINER_REPLACED)
 def test_no_request_fails_twice(rotated: Rotated) -> None:
     assert len(rotated.visitors.statuses) > 20
     assert rotated.visitors.failed == []
@@ -247,7 +245,7 @@ def kill_at(runs: Runs, file: Path, name: str, step: str) -> None:
             assert time.monotonic() < end
             time.sleep(0.1)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        kill_tree(process.pid)
         process.wait()
 
 
@@ -265,6 +263,7 @@ def back_door(stack: Stack, doors: Doors) -> Iterator[str]:
 
 
 @pytest.mark.destructive
+@pytest.mark.thorough
 def test_killed_at_every_step_it_is_resumed(
     runs: Runs, file: Path, doors: Doors, rotate: Callable[[str], str], request: pytest.FixtureRequest, stack: Stack
 ) -> None:
@@ -304,6 +303,7 @@ def test_killed_at_every_step_it_is_resumed(
 
 
 @pytest.mark.destructive
+@pytest.mark.thorough
 def test_all_are_rotated_at_once(
     runs: Runs, file: Path, doors: Doors, sites: list[Site], rotate: Callable[[str], str], variables: dict[str, Any]
 ) -> None:
