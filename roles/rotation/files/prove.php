@@ -64,6 +64,7 @@ if (array_diff(array_column($attempts, 'kind'), ['database'])) {
     $_SERVER['HTTP_HOST'] = substr(PRESSDOCK_URL, strlen('https://'));
     $_SERVER['HTTPS'] = 'on';
     $_SERVER['REQUEST_URI'] = '/';
+    $_SERVER['REQUEST_METHOD'] = 'GET';
     require_once '/usr/share/wordpress/wp-load.php';
 }
 foreach ($attempts as $attempt) {
