@@ -38,7 +38,7 @@ destroy: venv ## Delete for good what nothing declares any more: make destroy NA
 
 .PHONY: rotate
 rotate: venv ## Give a derived secret a new value: make rotate NAME=database/blog, or NAME=all; without NAME it lists them
-	@scripts/play playbooks/rotate.yml --extra-vars 'rotation_name=$(NAME)' $(ARGS)
+	@scripts/play playbooks/rotate.yml --extra-vars 'rotate_name=$(NAME)' $(ARGS)
 
 .PHONY: drift
 drift: venv ## Say what differs from what is declared, changing nothing (exit status 2 where something does)

@@ -27,7 +27,7 @@ MINUTES = 600.0
 
 def argument(name: str) -> str:
     """Name what is rotated, as the Makefile does."""
-    return f"--extra-vars=rotation_name={name}"
+    return f"--extra-vars=rotate_name={name}"
 
 
 @pytest.fixture(scope="module")
