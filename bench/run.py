@@ -17,6 +17,7 @@ import json
 import os
 import platform
 import re
+import resource
 import shutil
 import statistics
 import subprocess
@@ -32,7 +33,6 @@ import requests
 
 ROOT = Path(__file__).resolve().parents[1]
 STACK = "pressdock-bench"
-LABEL = f"label=pressdock.stack={STACK}"
 DATA = Path("/srv") / STACK
 TOOLS = f"{STACK}-tools:1"
 COMPOSE_PROJECT = f"{STACK}-compose"
@@ -68,7 +68,7 @@ STAGES = (
 BUILT = re.compile(r"container : Build \| Wait for (?P<images>[^(]*)")
 BUILD_STARTS = "Build | Start the builds"
 TASK = re.compile(r"TASK \[(?P<name>.*)\] \*")
-RECAP = re.compile(r"localhost +: +ok=[1-9]\d* +changed=\d+ +unreachable=0 +failed=0 ")
+RECAP = re.compile(r"\S+ +: +ok=[1-9]\d* +changed=\d+ +unreachable=0 +failed=0 ")
 
 
 class BenchError(Exception):
@@ -77,15 +77,17 @@ class BenchError(Exception):
 
 @dataclass
 class Converge:
-    """One run of site.yml: seconds of wall clock, changed tasks, seconds of each stage in order.
+    """One run of site.yml: seconds of wall clock and of processors, changed tasks, seconds of each stage in order.
 
-    builds: times of day (seconds since 1970) at which builds of images were started.
+    builds: times of day (seconds since 1970) at which builds of images were started; tasks: seconds of each task.
     """
 
     seconds: float
+    processor: float
     changed: list[str]
     stages: dict[str, float]
     builds: list[float]
+    tasks: dict[str, float]
 
 
 def say(text: str) -> None:
@@ -112,6 +114,11 @@ def stages_of(announced: list[tuple[float, str]], seconds: float) -> dict[str, f
         for pattern, template in STAGES:
             if (found := pattern.match(task)) and (name := template.format(*found.groups())) != begun[-1][1]:
                 begun.append((when, name))
+    return durations_of(begun, seconds)
+
+
+def durations_of(begun: list[tuple[float, str]], seconds: float) -> dict[str, float]:
+    """Return the seconds from the beginning of each thing to that of the next, added up where a name comes again."""
     ends = [when for when, _ in begun[1:]] + [seconds]
     durations: dict[str, float] = {}
     for (when, name), end in zip(begun, ends, strict=True):
@@ -124,15 +131,31 @@ def converge(key_file: Path, settings: dict[str, Any], strategy: dict[str, str] 
 
     settings: variables that differ from the defaults; strategy: environment that makes Ansible use another strategy.
     """
-    variables = {**OWN_VARIABLES, "stack_installation_key_file": str(key_file), **settings}
+    return play(stack_arguments(key_file, settings), strategy)
+
+
+def stack_arguments(key_file: Path, settings: dict[str, Any]) -> list[str]:
+    """Return the arguments of ansible-playbook that make it the bench's stack."""
+    return ["--extra-vars", json.dumps({**OWN_VARIABLES, "stack_installation_key_file": str(key_file), **settings})]
+
+
+def processor_seconds() -> float:
+    """Return the processor time of all programs that this one has started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def play(arguments: list[str], strategy: dict[str, str] | None = None) -> Converge:
+    """Run site.yml with these arguments of ansible-playbook; BenchError where it fails on any host."""
     lines: list[str] = []
     announced: list[tuple[float, str]] = []
     changed: list[str] = []
     builds: list[float] = []
     succeeded = False
+    used = processor_seconds()
     start = time.monotonic()
     with subprocess.Popen(
-        ["ansible-playbook", "site.yml", "--extra-vars", json.dumps(variables)],
+        ["ansible-playbook", "site.yml", *arguments],
         cwd=ROOT,
         env={**os.environ, "ANSIBLE_NOCOLOR": "1", **(strategy or {})},
         stdin=subprocess.DEVNULL,
@@ -153,22 +176,30 @@ def converge(key_file: Path, settings: dict[str, Any], strategy: dict[str, str] 
     if process.returncode != 0 or not succeeded:
         message = f"site.yml failed:\n{''.join(lines[-80:])}"
         raise BenchError(message)
-    return Converge(round(seconds, 2), changed, stages_of(announced, seconds), builds)
+    processor = round(processor_seconds() - used, 2)
+    tasks = durations_of(announced, seconds)
+    return Converge(round(seconds, 2), processor, changed, stages_of(announced, seconds), builds, tasks)
 
 
 def unchanged(key_file: Path, times: int, strategy: dict[str, str] | None = None) -> list[Converge]:
     """Converge what is converged; BenchError when a run changes anything, for then it measures something else."""
-    runs = [converge(key_file, {}, strategy) for _ in range(times)]
-    changed = [task for each in runs for task in each.changed]
-    if changed:
-        message = f"a converge that had to change nothing changed: {', '.join(changed)}"
+    arguments = stack_arguments(key_file, {})
+    return [unchanged_run(arguments, strategy) for _ in range(times)]
+
+
+def unchanged_run(arguments: list[str], strategy: dict[str, str] | None = None) -> Converge:
+    """Run site.yml, which has to change nothing."""
+    done = play(arguments, strategy)
+    if done.changed:
+        message = f"a converge that had to change nothing changed: {', '.join(done.changed)}"
         raise BenchError(message)
-    return runs
+    return done
 
 
-def own(*listing: str) -> list[str]:
-    """Return the ids that one of docker's listings gives for the bench's stack, the newest first."""
-    return list(dict.fromkeys(run("docker", *listing, "--quiet", "--filter", LABEL).split()))
+def own(*listing: str, stack: str = STACK) -> list[str]:
+    """Return the ids that one of docker's listings gives for a stack of the bench, the newest first."""
+    label = f"label=pressdock.stack={stack}"
+    return list(dict.fromkeys(run("docker", *listing, "--quiet", "--filter", label).split()))
 
 
 def compose_file() -> dict[str, Any]:
@@ -262,10 +293,7 @@ def browser() -> requests.Session:
 
 def logged_in(key_file: Path) -> str:
     """Log in to the dashboard and return the cookies, as one header's value."""
-    secrets = run(
-        "ansible-playbook", "playbooks/secrets.yml",
-        "--extra-vars", json.dumps({**OWN_VARIABLES, "stack_installation_key_file": str(key_file)}),
-    )  # fmt: skip
+    secrets = run("ansible-playbook", "playbooks/secrets.yml", *stack_arguments(key_file, {}))
     login = re.search(r"administrator: (\S+) / (\w+)", secrets)
     if not login:
         message = "the administrator's login is not shown"
@@ -395,23 +423,23 @@ def machine() -> dict[str, Any]:
     }
 
 
-def take_down() -> None:
+def take_down(stack: str = STACK) -> None:
     """Remove the stack's containers and networks."""
-    for container in own("ps", "--all"):
+    for container in own("ps", "--all", stack=stack):
         run("docker", "stop", "--time=30", container)
         run("docker", "rm", container)
-    for network in own("network", "ls"):
+    for network in own("network", "ls", stack=stack):
         run("docker", "network", "rm", network)
 
 
-def remove_all() -> None:
-    """Remove everything of the bench's stack from the engine and the disk."""
-    take_down()
-    for volume in own("volume", "ls"):
+def remove_all(stack: str = STACK, data: Path = DATA) -> None:
+    """Remove everything of a stack of the bench from the engine and the disk."""
+    take_down(stack)
+    for volume in own("volume", "ls", stack=stack):
         run("docker", "volume", "rm", volume)
-    for image in own("images"):
+    for image in own("images", stack=stack):
         run("docker", "rmi", "--force", image)
-    shutil.rmtree(DATA, ignore_errors=True)
+    shutil.rmtree(data, ignore_errors=True)
 
 
 def mitogen_strategy() -> dict[str, str] | None:
@@ -480,14 +508,31 @@ def request_cells(measured: dict[str, Any]) -> str:
     return f"{rate:.0f} | {measured['latency_median']} | {measured['latency_99_percent']}"
 
 
-def markdown(result: dict[str, Any]) -> str:
-    """Return the figures as the fragment for docs/benchmarks.md."""
-    where, cold, setting, compose = (result[key] for key in ("machine", "cold", "one_setting", "compose"))
-    nothing = [each["seconds"] for each in result["unchanged"]]
-    lines = [
-        f"{result['when']}, {where['processor']}, {where['cores']} cores, {where['memory_gib']} GiB of memory,",
+def machine_lines(where: dict[str, Any], when: str) -> list[str]:
+    """Say when and where figures were taken."""
+    return [
+        f"{when}, {where['processor']}, {where['cores']} cores, {where['memory_gib']} GiB of memory,",
         f"{where['system']}, kernel {where['kernel']}, Docker Engine {where['engine']},",
         f"ansible-core {where['ansible']}, Python {where['python']}; load before the run: {where['load_before']:.1f}.",
+    ]
+
+
+def write_results(result: dict[str, Any], fragment: str, suffix: str = "") -> None:
+    """Write all figures, and the fragment for docs/benchmarks.md, to bench/results."""
+    results = ROOT / "bench" / "results"
+    results.mkdir(exist_ok=True)
+    path = results / (datetime.now(UTC).strftime("%Y%m%d-%H%M%S") + suffix)
+    path.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    path.with_suffix(".md").write_text(fragment, encoding="utf-8")
+    say(f"\n{fragment}\nWritten to {path.relative_to(ROOT)}.json and .md")
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """Return the figures as the fragment for docs/benchmarks.md."""
+    cold, setting, compose = (result[key] for key in ("cold", "one_setting", "compose"))
+    nothing = [each["seconds"] for each in result["unchanged"]]
+    lines = [
+        *machine_lines(result["machine"], result["when"]),
         "",
         "| What | Time |",
         "|---|---|",
@@ -549,8 +594,6 @@ def main() -> int:
     if os.geteuid() != 0:
         parser.error("the bench needs root: its stack's data directory and the engine's socket belong to root")
 
-    results = ROOT / "bench" / "results"
-    results.mkdir(exist_ok=True)
     # What a killed run left would make the cold converge a warm one.
     remove_all()
     try:
@@ -561,10 +604,7 @@ def main() -> int:
         return 1
     finally:
         remove_all()
-    path = results / datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    path.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    path.with_suffix(".md").write_text(markdown(result), encoding="utf-8")
-    say(f"\n{markdown(result)}\nWritten to {path.relative_to(ROOT)}.json and .md")
+    write_results(result, markdown(result))
     return 0
 
 
