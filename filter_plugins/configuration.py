@@ -176,11 +176,14 @@ def stamp_questions(
 def load_command(planned: Mapping[str, Any], stack: str, data_dir: str) -> list[str]:
     """Return the command that makes a container load what lies there.
 
-    A directory that had to be made again is mounted only when the container starts: then a signal is of no use.
+    A directory that had to be made again is mounted only when the container starts: then a signal is no use. It comes
+    from inside: the engine takes its own `docker kill`, with any signal, for a wish to stop, and would not start the
+    container again after a crash or with the machine.
     """
     if f"{data_dir}/configuration/{planned['name']}: created" in planned["changes"]:
         return ["docker", "restart", f"{stack}-{planned['name']}"]
-    return ["docker", "kill", "--signal", str(planned["signal"]), f"{stack}-{planned['name']}"]
+    signal = str(planned["signal"]).removeprefix("SIG")
+    return ["docker", "exec", f"{stack}-{planned['name']}", "sh", "-c", f"kill -s {signal} 1"]
 
 
 def judge_command(

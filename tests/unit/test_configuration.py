@@ -122,7 +122,7 @@ class TestLoaded:
     def test_is_a_signal_unless_the_directory_is_another(self) -> None:
         edited = in_place(planned(), "", "p1", f"{PATH}/web.conf: created")
         assert configuration.load_command(edited["web"], "shop", "/d") == [
-            "docker", "kill", "--signal", "SIGHUP", "shop-web"
+            "docker", "exec", "shop-web", "sh", "-c", "kill -s HUP 1"
         ]  # fmt: skip
         lost = in_place(planned(), "", "p1", f"{PATH}: created", f"{PATH}/web.conf: created")
         assert configuration.load_command(lost["web"], "shop", "/d") == ["docker", "restart", "shop-web"]

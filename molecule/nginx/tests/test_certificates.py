@@ -102,7 +102,8 @@ def test_wrong_certificate_is_replaced_in_the_running_server(stack: Stack, runs:
     """Also where the file's content becomes what it was: the server has read the wrong one meanwhile."""
     right = certificate(stack, "own", "-fingerprint")
     stack.host.check_output(
-        f"python3 /root/fabricate.py {TLS}/own.pem own.example.test 300 && docker kill --signal HUP quayside-nginx"
+        f"python3 /root/fabricate.py {TLS}/own.pem own.example.test 300 && "
+        "docker exec quayside-nginx sh -c 'kill -s HUP 1'"
     )
     stack.host.check_output("sleep 1")
     nginx.forget()

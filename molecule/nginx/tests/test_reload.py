@@ -17,6 +17,7 @@ from tests.support.web import Web
 PLACED, LOADED = ("Configuration | Name what differed", "nginx"), ("Reload | Load what is declared", "nginx")
 ISSUED = ("Certificates | Issue what is missing, broken or about to expire", "")
 DATA = "/srv/harbour/quayside"
+LOAD = "docker exec quayside-nginx sh -c 'kill -s HUP 1'"
 CONFIGURATION = f"{DATA}/configuration/nginx"
 Process = Callable[[], tuple[str, int, str]]
 
@@ -86,7 +87,7 @@ def test_edited_file_is_repaired(runs: Runs, web: Web, stack: Stack, process: Pr
     before = process()
     stack.host.check_output(f"sed -i 's/public, max-age=654/public, max-age=99/' {CONFIGURATION}/nginx.conf")
     if loaded:
-        stack.host.check_output("docker kill --signal HUP quayside-nginx && sleep 1")
+        stack.host.check_output(f"{LOAD} && sleep 1")
         assert web.get("/wp-includes/js/jquery.js").headers["cache-control"] == "public, max-age=99"
     assert converge_as_predicted(runs) == {PLACED, LOADED}
     assert web.get("/wp-includes/js/jquery.js").headers["cache-control"] == "public, max-age=654"
@@ -210,7 +211,7 @@ def test_no_request_is_dropped(runs: Runs, stack: Stack, process: Process, tmp_p
         " echo $! > /root/visitors.pid"
     )
     try:
-        stack.host.check_output("for i in $(seq 20); do docker kill --signal HUP quayside-nginx; sleep 0.7; done")
+        stack.host.check_output(f"for i in $(seq 20); do {LOAD}; sleep 0.7; done")
         for days in (300, 380):
             other = as_variables(
                 tmp_path, nginx_static_max_age=days, certificates_days=days, certificates_renew_days=days - 40
