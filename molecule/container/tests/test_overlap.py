@@ -13,6 +13,7 @@ from tests.support.stack import Container, Stack
 from tests.support.visitors import Visitors
 
 START = "Run | Start the containers"
+LATER = pytest.mark.thorough
 NAME = "quayside-toy-overlapping"
 ADDRESS = f"{NAME}.quayside-toy"
 LIFETIME = 5
@@ -119,11 +120,16 @@ def test_successor_that_is_not_healthy_replaces_nothing(runs: Runs, stack: Stack
 @pytest.mark.parametrize(
     "task",
     [
-        "Overlap | Note what would be replaced",
-        "Run | Start what is declared",
-        "Handover | Wait until the successors are healthy",
         "Handover | Let the successors take over and those before them end",
-        "Run | Record how the containers are now",
+        *(
+            pytest.param(task, marks=LATER)
+            for task in (
+                "Overlap | Note what would be replaced",
+                "Run | Start what is declared",
+                "Handover | Wait until the successors are healthy",
+                "Run | Record how the containers are now",
+            )
+        ),
     ],
 )
 def test_killed_run_is_finished_by_the_next(runs: Runs, stack: Stack, toy: Container, task: str) -> None:
@@ -143,11 +149,11 @@ def test_killed_run_is_finished_by_the_next(runs: Runs, stack: Stack, toy: Conta
     ("leave", "stays"),
     [
         # Set aside; with a successor that is none; dead, beside a successor that runs; one that was to end.
-        ("docker rename {name} {address}", True),
+        pytest.param("docker rename {name} {address}", True, marks=LATER),
         ("docker rename {name} {address}; docker run --detach --name {name} {image}", True),
-        ("docker rename {name} {address}; docker create --name {name} {image}", True),
+        pytest.param("docker rename {name} {address}; docker create --name {name} {image}", True, marks=LATER),
         ("docker stop {name}; docker rename {name} {address}; docker run --detach --name {name} {image}", False),
-        ("docker run --detach --name {name}.0123456789ab {image}", True),
+        pytest.param("docker run --detach --name {name}.0123456789ab {image}", True, marks=LATER),
     ],
     ids=["set-aside", "successor-runs", "successor-created", "dead-one", "was-to-end"],
 )  # fmt: skip

@@ -333,6 +333,7 @@ def test_all_are_rotated_at_once(
 
 
 @pytest.mark.destructive
+@pytest.mark.thorough
 def test_higher_declared_version_counts(runs: Runs, file: Path, doors: Doors) -> None:
     """Whoever raises the version in the variables later has that one, and a lower one changes nothing."""
     version = json.loads(file.read_text()).get("redis/market", {"version": 1})["version"] if file.exists() else 1

@@ -81,7 +81,7 @@ def test_another_setting_is_loaded(runs: Runs, web: Web, process: Process, tmp_p
     assert process() == before
 
 
-@pytest.mark.parametrize("loaded", [False, True])
+@pytest.mark.parametrize("loaded", [True, pytest.param(False, marks=pytest.mark.thorough)])
 def test_edited_file_is_repaired(runs: Runs, web: Web, stack: Stack, process: Process, loaded: bool) -> None:
     """Also where the server has loaded it, with a stamp that says nothing about it."""
     before = process()
@@ -178,6 +178,7 @@ def test_site_comes_and_goes(
     stack.host.check_output("docker network rm quayside-web-late")
 
 
+@pytest.mark.thorough
 def test_static_site_comes_and_goes(
     runs: Runs, stack: Stack, web: Web, process: Process, declared: Callable[[str], Any], tmp_path: Path
 ) -> None:
