@@ -105,9 +105,12 @@ def test_wrong_directive_is_refused_before_it_is_placed(web: Web, runs: Runs, pr
     assert runs.converge().changes == []
 
 
-def test_what_the_server_cannot_load_is_told(runs: Runs, stack: Stack, web: Web, tmp_path: Path) -> None:
+def test_what_the_server_cannot_load_is_told(
+    runs: Runs, stack: Stack, web: Web, declared: Callable[[str], Any], tmp_path: Path
+) -> None:
     """A judge cannot see everything, such as the addresses that others have taken: then it goes on with what it had."""
-    taken = as_variables(tmp_path, nginx_extra_http_config="server { listen 127.0.0.1:8099; }")
+    further = declared("nginx_extra_http_config") + "server { listen 127.0.0.1:8099; }\n"
+    taken = as_variables(tmp_path, nginx_extra_http_config=further)
     stack.host.check_output(
         "docker exec --detach quayside-nginx perl -MIO::Socket::INET -e %s",
         'my $s = IO::Socket::INET->new(LocalAddr => "127.0.0.1:8099", Listen => 1) or die; sleep 300',
