@@ -19,6 +19,13 @@ LOAD = "docker exec quayside-toy-configured sh -c 'kill -s HUP 1'"
 BOTH = {(PLACED, NAME), (LOADED, NAME)}
 
 
+@pytest.fixture(scope="module")
+def as_declared(runs: Runs) -> None:
+    """Undo what the tests of the actor have left: they converge to one container of other images."""
+    runs.converge()
+    assert runs.converge().changes == []
+
+
 @pytest.fixture
 def toy(stack: Stack) -> Container:
     """Return the toy that has a configuration."""
@@ -53,6 +60,7 @@ def test_what_was_loaded_behind_its_back_was_found(sequence: list[Run], toy: Con
 
 
 @pytest.mark.destructive
+@pytest.mark.usefixtures("as_declared")
 def test_another_text_is_loaded_by_the_same_process(runs: Runs, toy: Container) -> None:
     before = process(toy)
     other = extra(toy_word="bowline")
@@ -66,6 +74,7 @@ def test_another_text_is_loaded_by_the_same_process(runs: Runs, toy: Container) 
 
 
 @pytest.mark.destructive
+@pytest.mark.usefixtures("as_declared")
 def test_refused_before_it_is_placed(runs: Runs, stack: Stack, toy: Container) -> None:
     """In the service's own words; what lies there and what runs are as they were."""
     files = stack.host.check_output(f"cd {DIRECTORY} && stat --format '%n %i %Y' *")
@@ -81,6 +90,7 @@ def test_refused_before_it_is_placed(runs: Runs, stack: Stack, toy: Container) -
 
 
 @pytest.mark.destructive
+@pytest.mark.usefixtures("as_declared")
 @pytest.mark.parametrize(
     "task",
     [pytest.param("Configuration | Put the stamps beside it", marks=pytest.mark.thorough), "Reload | Give the signal"],
@@ -100,6 +110,7 @@ def test_run_that_died_before_it_was_loaded_is_repaired(runs: Runs, stack: Stack
 
 
 @pytest.mark.destructive
+@pytest.mark.usefixtures("as_declared")
 @pytest.mark.parametrize(
     "variables",
     [
@@ -133,6 +144,7 @@ DAMAGES: dict[str, tuple[str, set[tuple[str, str]]]] = {
 
 
 @pytest.mark.destructive
+@pytest.mark.usefixtures("as_declared")
 @pytest.mark.parametrize(
     "damage",
     [damage if damage in SHOWN else pytest.param(damage, marks=pytest.mark.thorough) for damage in DAMAGES],
@@ -151,6 +163,7 @@ def test_damage_is_predicted_and_repaired(runs: Runs, stack: Stack, toy: Contain
 
 
 @pytest.mark.destructive
+@pytest.mark.usefixtures("as_declared")
 def test_networks_come_and_go_without_a_restart(runs: Runs, toy: Container) -> None:
     """It listens everywhere. What it is to leave it leaves, and is on no network of somebody else's."""
     before = process(toy)
