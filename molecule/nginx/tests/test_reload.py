@@ -126,6 +126,7 @@ def test_what_the_server_cannot_load_is_told(
     assert runs.converge().changed_items == {PLACED, LOADED}
 
 
+@pytest.mark.thorough
 def test_login_is_changed(
     runs: Runs, stack: Stack, process: Process, declared: Callable[[str], Any], tmp_path: Path
 ) -> None:

@@ -181,6 +181,7 @@ def test_changed_source_replaces_no_container(runs: Runs, web: Web, stack: Stack
 
 
 @pytest.mark.destructive
+@pytest.mark.thorough
 def test_many_files_are_one_item_of_some_lines(runs: Runs, stack: Stack) -> None:
     """As many as a check run says there will be."""
     folder = runs.directory / "static/press/many"
