@@ -23,6 +23,8 @@ from tests.support.wordpress import evaluate
 
 ROTATE = str(PROJECT / "playbooks/rotate.yml")
 MINUTES = 600.0
+# Each rotation is up to three converges and a proof.
+pytestmark = pytest.mark.thorough
 
 
 def argument(name: str) -> str:
@@ -178,7 +180,7 @@ class Rotated:
     """Which versions of the password opened the door at first."""
 
 
-@pytest.fixture(scope="module", params=["database/market", pytest.param("redis/market", marks=pytest.mark.thorough)])
+@pytest.fixture(scope="module", params=["database/market", "redis/market"])
 def rotated(
     request: pytest.FixtureRequest, stack: Stack, sites: list[Site], rotate: Callable[[str], str], doors: Doors
 ) -> Rotated:
@@ -263,7 +265,6 @@ def back_door(stack: Stack, doors: Doors) -> Iterator[str]:
 
 
 @pytest.mark.destructive
-@pytest.mark.thorough
 def test_killed_at_every_step_it_is_resumed(
     runs: Runs, file: Path, doors: Doors, rotate: Callable[[str], str], request: pytest.FixtureRequest, stack: Stack
 ) -> None:
@@ -303,7 +304,6 @@ def test_killed_at_every_step_it_is_resumed(
 
 
 @pytest.mark.destructive
-@pytest.mark.thorough
 def test_all_are_rotated_at_once(
     runs: Runs, file: Path, doors: Doors, sites: list[Site], rotate: Callable[[str], str], variables: dict[str, Any]
 ) -> None:
@@ -333,7 +333,6 @@ def test_all_are_rotated_at_once(
 
 
 @pytest.mark.destructive
-@pytest.mark.thorough
 def test_higher_declared_version_counts(runs: Runs, file: Path, doors: Doors) -> None:
     """Whoever raises the version in the variables later has that one, and a lower one changes nothing."""
     version = json.loads(file.read_text()).get("redis/market", {"version": 1})["version"] if file.exists() else 1
