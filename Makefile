@@ -30,15 +30,16 @@ down: venv ## Stop and remove the stack's containers and networks; data and imag
 	@scripts/play playbooks/down.yml $(ARGS)
 
 .PHONY: destroy
-# Any text may be a database's name: it goes through the environment, past make's own expansion and the shell's words.
+# A name may be any text: it goes through the environment, past make's own expansion and the shell's words.
 destroy: export PRESSDOCK_DESTROY_NAME := $(value NAME)
+rotate: export PRESSDOCK_ROTATE_NAME := $(value NAME)
 unexport NAME
 destroy: venv ## Delete for good what nothing declares any more: make destroy NAME=site
 	@scripts/play playbooks/destroy.yml $(ARGS)
 
 .PHONY: rotate
 rotate: venv ## Give a derived secret a new value: make rotate NAME=database/blog, or NAME=all; without NAME it lists them
-	@scripts/play playbooks/rotate.yml --extra-vars 'rotate_name=$(NAME)' $(ARGS)
+	@scripts/play playbooks/rotate.yml $(ARGS)
 
 .PHONY: drift
 drift: venv ## Say what differs from what is declared, changing nothing (exit status 2 where something does)

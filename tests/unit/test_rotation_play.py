@@ -78,13 +78,17 @@ def rotate(project: Path, name: str, *arguments: str, cut_off: str = "") -> subp
         "stack_installation_key_file": str(project / "key"),
         "stack_name": "unittest",
         "ansible_become": False,
-        "rotate_name": name,
         "cut_off": cut_off,
     }
     return subprocess.run(
         ["ansible-playbook", "playbooks/rotate.yml", "--extra-vars", json.dumps(variables), *arguments],
         cwd=project,
-        env={**os.environ, "ANSIBLE_CONFIG": str(project / "ansible.cfg"), "COLUMNS": "1000"},
+        env={
+            **os.environ,
+            "ANSIBLE_CONFIG": str(project / "ansible.cfg"),
+            "COLUMNS": "1000",
+            "PRESSDOCK_ROTATE_NAME": name,
+        },
         capture_output=True,
         text=True,
         check=False,

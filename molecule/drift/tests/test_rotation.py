@@ -29,7 +29,7 @@ pytestmark = pytest.mark.thorough
 
 def argument(name: str) -> str:
     """Name what is rotated, as the Makefile does."""
-    return f"--extra-vars=rotate_name={name}"
+    return "--extra-vars=" + json.dumps({"rotate_name": name})
 
 
 @pytest.fixture(scope="module")

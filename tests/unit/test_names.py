@@ -1,4 +1,4 @@
-"""`make destroy NAME=...`: what is named arrives in the playbook as it was written, whatever it is."""
+"""`make destroy NAME=...`, `make rotate NAME=...`: what is named arrives in the playbook as it was written."""
 
 from __future__ import annotations
 
@@ -33,28 +33,34 @@ def write_script(path: Path, command: str) -> None:
     path.chmod(0o755)
 
 
+each_verb = pytest.mark.parametrize("verb", ["destroy", "rotate"])
+
+
+@each_verb
 @pytest.mark.parametrize("name", NAMES)
-def test_make_hands_any_text_over_as_it_is(tmp_path: Path, name: str) -> None:
+def test_make_hands_any_text_over_as_it_is(tmp_path: Path, name: str, verb: str) -> None:
     shutil.copy(PROJECT / "Makefile", tmp_path)
     write_script(tmp_path / "scripts/bootstrap", "true")
-    write_script(tmp_path / "scripts/play", 'printf %s "$PRESSDOCK_DESTROY_NAME" > name; printf "%s " "$@" > arguments')
-    subprocess.run(["make", "destroy", f"NAME={name}", "ARGS=--check"], cwd=tmp_path, check=True)
+    variable = f"PRESSDOCK_{verb.upper()}_NAME"
+    write_script(tmp_path / "scripts/play", f'printf %s "${variable}" > name; printf "%s " "$@" > arguments')
+    subprocess.run(["make", verb, f"NAME={name}", "ARGS=--check"], cwd=tmp_path, check=True)
     assert (tmp_path / "name").read_text(encoding="utf-8") == name
-    assert (tmp_path / "arguments").read_text(encoding="utf-8") == "playbooks/destroy.yml --check "
+    assert (tmp_path / "arguments").read_text(encoding="utf-8") == f"playbooks/{verb}.yml --check "
     assert not (tmp_path / "made-by-make").exists()
 
 
-def test_the_playbook_takes_any_text_as_it_is(tmp_path: Path) -> None:
-    """The play that checks the name and the one that deletes, with other tasks: here nothing is destroyed."""
+@each_verb
+def test_the_playbook_takes_any_text_as_it_is(tmp_path: Path, verb: str) -> None:
+    """The play that checks the name and the last one that uses it, with other tasks: here nothing is changed."""
     plays = [
         {
             "hosts": "localhost",
             "gather_facts": False,
             "vars": play["vars"],
-            "tasks": [{"ansible.builtin.debug": {"msg": "ARRIVED {{ destroy_name | to_json | b64encode }} "}}],
+            "tasks": [{"ansible.builtin.debug": {"msg": f"ARRIVED {{{{ {verb}_name | to_json | b64encode }}}} "}}],
         }
-        for play in yaml.safe_load((PROJECT / "playbooks/destroy.yml").read_text(encoding="utf-8"))
-        if "tasks" in play
+        for play in yaml.safe_load((PROJECT / f"playbooks/{verb}.yml").read_text(encoding="utf-8"))
+        if "vars" in play and "tasks" in play
     ]
     playbook = tmp_path / "play.yml"
     playbook.write_text(yaml.safe_dump(plays), encoding="utf-8")
@@ -62,7 +68,11 @@ def test_the_playbook_takes_any_text_as_it_is(tmp_path: Path) -> None:
     done = subprocess.run(
         [Path(sys.executable).parent / "ansible-playbook", playbook],
         cwd=tmp_path,
-        env={**os.environ, "PRESSDOCK_DESTROY_NAME": name, "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"},
+        env={
+            **os.environ,
+            f"PRESSDOCK_{verb.upper()}_NAME": name,
+            "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default",
+        },
         capture_output=True,
         text=True,
         check=False,
