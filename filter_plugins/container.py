@@ -219,7 +219,7 @@ def misplaced_volumes(declared: Iterable[Mapping[str, str]], listing: Iterable[M
 
     No run can put that right: whatever is there may be the only copy of somebody's data.
 
-    :param listing: ``docker_host_info``'s volumes.
+    :param listing: ``engine_look``'s volumes.
     """
     actual = {volume["Name"]: (volume.get("Options") or {}).get("device") for volume in listing}
     return [
