@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import testinfra
 
-from tests.support.runs import Run, Runs
+from tests.support.runs import Runs, Sequence
 from tests.support.sites import PROJECT, Site, declared_sites, declared_variables
 from tests.support.stack import Container, Stack
 
@@ -109,13 +109,10 @@ def runs(stack: Stack) -> Runs:
 
 
 @pytest.fixture(scope="session")
-def sequence(runs: Runs) -> list[Run]:
-    """Return the scenario's runs of converge.yml, when they are those of `molecule test`.
-
-    Check on a bare machine, converge, idempotence, [drift], check, converge, check; then those of tests.
-    """
-    found = [run for run in runs.all() if run.playbook == "converge.yml"]
-    if [run.check for run in found[:6]] != [True, False, False, True, False, True]:
+def sequence(runs: Runs) -> Sequence:
+    """Return the scenario's runs of converge.yml, when they are those of `molecule test`."""
+    found = runs.sequence()
+    if found is None:
         pytest.skip("only after a full `molecule test`: the runs are not those of its sequence")
     return found
 

@@ -41,6 +41,21 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Sequence:
+    """The runs of converge.yml in molecule's test sequence."""
+
+    bare: Run | None
+    """A check run on a bare machine, in the scenarios whose sequence begins with one."""
+    first: Run
+    second: Run
+    predicted: Run
+    """A check run after side_effect.yml has done what it does."""
+    repaired: Run
+    left: Run | None
+    """A check run after the repair, in the same scenarios."""
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """One container as `docker inspect` described it."""
 
@@ -92,6 +107,17 @@ class Runs:
         runs = [Run(**json.loads(line)) for line in lines]
         created = max((i for i, run in enumerate(runs) if run.playbook == "create.yml"), default=-1)
         return runs[created + 1 :]
+
+    def sequence(self) -> Sequence | None:
+        """Return the runs of the test sequence; None where those that were made are others."""
+        found = [run for run in self.all() if run.playbook == "converge.yml"]
+        checks = [run.check for run in found]
+        if checks[:6] == [True, False, False, True, False, True]:
+            return Sequence(*found[:6])
+        if checks[:4] == [False, False, True, False]:
+            first, second, predicted, repaired = found[:4]
+            return Sequence(None, first, second, predicted, repaired, None)
+        return None
 
     def output(self) -> str:
         """Return everything that Ansible printed in these runs, diffs included."""

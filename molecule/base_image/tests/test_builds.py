@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.runs import Run
+from tests.support.runs import Sequence
 
 if TYPE_CHECKING:
     from tests.support.runs import Runs
@@ -18,11 +18,21 @@ if TYPE_CHECKING:
 BUILD = ("Build | Start the builds", "base_image")
 
 
-def test_runs_of_the_sequence(sequence: list[Run]) -> None:
+def test_runs_of_the_sequence(sequence: Sequence) -> None:
     """Predicted on a bare machine, built, left alone; with the tag moved: predicted, built, nothing more to say."""
-    built = [sorted({BUILD} & run.changed_items) for run in sequence[:6]]
+    assert sequence.bare
+    assert sequence.left
+    runs = [
+        sequence.bare,
+        sequence.first,
+        sequence.second,
+        sequence.predicted,
+        sequence.repaired,
+        sequence.left,
+    ]
+    built = [sorted({BUILD} & run.changed_items) for run in runs]
     assert built == [[BUILD], [BUILD], [], [BUILD], [BUILD], []]
-    assert [bool(run.changes) for run in sequence[:6]] == [True, True, False, True, True, False]
+    assert [bool(run.changes) for run in runs] == [True, True, False, True, True, False]
 
 
 def test_moved_tag_was_put_right(image: Image, stack: Stack) -> None:

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.contract.checks import has_an_image_named_by_its_content
-from tests.support.runs import Runs
+from tests.support.runs import Runs, Sequence
 from tests.support.stack import Container, Stack
 
 START = "Run | Start the containers"
@@ -55,17 +55,15 @@ def failure(result: subprocess.CompletedProcess[str]) -> str:
     return result.stdout + result.stderr
 
 
-def test_each_option_is_compared(runs: Runs) -> None:
+def test_each_option_is_compared(sequence: Sequence) -> None:
     """The check run after the drift named every option that was changed by hand, and nothing else changed later."""
-    check = [run for run in runs.all() if run.playbook == "converge.yml"][3]
-    named = next(c["options"] for c in check.changes if (c["task"], c["item"]) == (START, "toy-options"))
+    named = next(c["options"] for c in sequence.predicted.changes if (c["task"], c["item"]) == (START, "toy-options"))
     assert set(named) >= OPTIONS, OPTIONS - set(named)
 
 
-def test_each_removal_is_compared(runs: Runs) -> None:
+def test_each_removal_is_compared(sequence: Sequence) -> None:
     """What was taken away is missed: variables, labels, ports, mounts, tmpfs, aliases."""
-    check = [run for run in runs.all() if run.playbook == "converge.yml"][3]
-    named = next(c["options"] for c in check.changes if (c["task"], c["item"]) == (START, "toy-removals"))
+    named = next(c["options"] for c in sequence.predicted.changes if (c["task"], c["item"]) == (START, "toy-removals"))
     assert set(named) >= {"env", "labels", "network.quayside-toy", "published_ports", "tmpfs", "volume_binds"}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.runs import Run, Runs, words
+from tests.support.runs import Runs, Sequence, words
 from tests.support.stack import Container, Stack
 
 PLACED, LOADED = "Configuration | Name what differed", "Reload | Load what is declared"
@@ -53,9 +53,9 @@ def predicted(runs: Runs, *arguments: str) -> set[tuple[str, str]]:
     return runs.converge("--check", *arguments).changed_items
 
 
-def test_what_was_loaded_behind_its_back_was_found(sequence: list[Run], toy: Container) -> None:
+def test_what_was_loaded_behind_its_back_was_found(sequence: Sequence, toy: Container) -> None:
     """The drift loaded another word and put the file back: the process alone knows, and when the file was written."""
-    assert {change for change in sequence[4].changed_items if change[1] == NAME} == {(LOADED, NAME)}
+    assert {change for change in sequence.repaired.changed_items if change[1] == NAME} == {(LOADED, NAME)}
     assert word(toy) == "halyard"
 
 

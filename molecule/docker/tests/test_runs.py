@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.runs import Run
+from tests.support.runs import Run, Sequence
 
 if TYPE_CHECKING:
     from tests.support.runs import Runs
@@ -26,23 +26,25 @@ def tasks(run: Run) -> set[str]:
     return {task for task, _ in run.changed_items}
 
 
-def test_first_runs(sequence: list[Run]) -> None:
+def test_first_runs(sequence: Sequence) -> None:
     """On the bare machine: predicted (but for the start, of a service that is not there yet), done, left alone."""
-    predicted, done, again = (tasks(run) for run in sequence[:3])
+    assert sequence.bare
+    predicted, done, again = (tasks(run) for run in (sequence.bare, sequence.first, sequence.second))
     assert {CONFIGURE, PACKAGES} <= predicted
     assert done == predicted | {RESTART}
     assert again == set()
 
 
-def test_repair_of_drift(sequence: list[Run]) -> None:
-    predicted, done, again = (tasks(run) for run in sequence[3:6])
+def test_repair_of_drift(sequence: Sequence) -> None:
+    assert sequence.left
+    predicted, done, again = (tasks(run) for run in (sequence.predicted, sequence.repaired, sequence.left))
     assert predicted == {CONFIGURE}
     assert done == {CONFIGURE, RESTART}
     assert again == set()
 
 
-def test_repair_keeps_what_the_operator_added(sequence: list[Run], engine: Engine) -> None:
-    assert sequence
+@pytest.mark.usefixtures("sequence")
+def test_repair_keeps_what_the_operator_added(engine: Engine) -> None:
     before = json.loads(engine.host.file("/root/daemon.before").content_string)
     now = engine.configuration
     assert now.pop("shutdown-timeout") == 23

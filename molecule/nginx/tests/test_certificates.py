@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.runs import Run, Runs
+from tests.support.runs import Runs, Sequence
 from tests.support.stack import Container, Stack
 
 SERVER = "198.51.100.1:8444"
@@ -88,9 +88,9 @@ def test_repair_issues_only_what_is_wrong(before: dict[str, str], now: dict[str,
     assert changed == {"expiring.pem", "replaced.pem"}
 
 
-def test_repair_changes_three_things(sequence: list[Run]) -> None:
+def test_repair_changes_three_things(sequence: Sequence) -> None:
     """The server loads what is there now; what nobody declared is removed after that."""
-    assert {change for change in sequence[4].changed_items if not change[0].startswith("Static | ")} == {
+    assert {change for change in sequence.repaired.changed_items if not change[0].startswith("Static | ")} == {
         ("Certificates | Issue what is missing, broken or about to expire", ""),
         ("Reload | Load what is declared", "nginx"),
         ("Remove the certificates that nothing needs any more", "stranger.pem"),

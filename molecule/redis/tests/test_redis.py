@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.runs import Run, Runs, words
+from tests.support.runs import Runs, words
 from tests.support.stack import Container, Stack
 
 Ask = Callable[..., Any]
@@ -302,10 +302,8 @@ DRIFT = [
 """What a run says about what side_effect.yml did: all of it, and nothing else."""
 
 
+@pytest.mark.usefixtures("sequence")
 def test_repair_names_each_change_and_no_other(runs: Runs) -> None:
-    sequence: list[Run] = [run for run in runs.all() if run.playbook == "converge.yml"]
-    if [run.check for run in sequence[:6]] != [True, False, False, True, False, True]:
-        pytest.skip("only after a full `molecule test`: the runs are not those of its sequence")
     output = runs.output().rpartition("PLAY [Create]")[2]
     text = re.sub(r"(?m)^\S+ \S+ p=\d+ u=\S+ n=\S+ \w+\| ", "", output)
     reports = []

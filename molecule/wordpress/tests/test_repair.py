@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.runs import Run, Runs
+from tests.support.runs import Runs, Sequence
 from tests.support.stack import Stack
 
 Site = Any
@@ -56,7 +56,7 @@ DRIFT = {
 
 
 @pytest.fixture(scope="module")
-def reports(runs: Runs, sequence: list[Run]) -> list[dict[str, list[str]]]:
+def reports(runs: Runs, sequence: Sequence) -> list[dict[str, list[str]]]:
     """Return what each run said about each site, of the runs that had something to say about it."""
     assert sequence
     # An instance that was not destroyed has left the runs before this one's creation.
