@@ -22,6 +22,7 @@ def test_stopped_engine_is_started_and_its_containers_stay(runs: Runs, stack: St
     assert runs.converge().changes == []
 
 
+@pytest.mark.thorough
 @pytest.mark.destructive
 def test_volume_that_leads_elsewhere_is_refused(runs: Runs, stack: Stack) -> None:
     """It may hold the only copy of something: nothing is removed, and nothing else is done before that is settled."""

@@ -112,6 +112,7 @@ def test_site_goes_and_its_data_stays_until_destroyed(runs: Runs, stack: Stack, 
     assert runs.converge().changes == []
 
 
+@pytest.mark.thorough
 @pytest.mark.destructive
 def test_user_and_alias_go(runs: Runs, stack: Stack, sites: list[Site], declare: Callable[..., str]) -> None:
     """The user can do nothing until it is declared again; the alias has no certificate."""
