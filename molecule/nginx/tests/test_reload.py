@@ -81,7 +81,9 @@ def test_another_setting_is_loaded(runs: Runs, web: Web, process: Process, tmp_p
     assert process() == before
 
 
-@pytest.mark.parametrize("loaded", [True, pytest.param(False, marks=pytest.mark.thorough)])
+# The drift suite edits a whole stack's configuration.
+@pytest.mark.thorough
+@pytest.mark.parametrize("loaded", [True, False])
 def test_edited_file_is_repaired(runs: Runs, web: Web, stack: Stack, process: Process, loaded: bool) -> None:
     """Also where the server has loaded it, with a stamp that says nothing about it."""
     before = process()
