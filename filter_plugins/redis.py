@@ -69,6 +69,10 @@ class User:
             tuple(sorted(selectors)),
         )
 
+    def opens_more(self, declared: User) -> bool:
+        """Tell whether this user, as the server has it, can be logged in as by more than the declared passwords."""
+        return "nopass" in self.flags or bool(self.passwords - declared.passwords)
+
     def differences(self, declared: User) -> list[str]:
         """Say what this user, as the server has it, differs in; never a password or its hash."""
         found = []
@@ -132,12 +136,17 @@ def redis_differences(
     changes: list[str] = []
     declared_users = acl_users(redis_acl(users).splitlines())
     changes += [f"user {name}: not declared, removed" for name in sorted(set(actual_users) - set(declared_users))]
+    closed = []
     for name, declared in sorted(declared_users.items()):
         if name not in actual_users:
             changes.append(f"user {name}: missing, added")
         elif found := actual_users[name].differences(declared):
             changes.append(f"user {name}: {', '.join(found)}: put right")
-    commands = ["ACL LOAD"] if changes else []
+            if actual_users[name].opens_more(declared):
+                closed.append(f"CLIENT KILL USER {name}")
+    # The server closes the connections of users that are gone. Those of others go on, also what a password has opened
+    # that is no longer theirs.
+    commands = ["ACL LOAD", *closed] if changes else []
     own = {words[0].lower() for line in extra_config.splitlines() if (words := line.split())}
     for name, value in settings.items():
         wanted, actual = str(value), actual_settings.get(name)
