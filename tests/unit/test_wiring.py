@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from itertools import product
+from pathlib import Path
 
 import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
 
 from filter_plugins.wiring import cache_users, database_logins, kept_data
+
+WIRING = Path(__file__).resolve().parents[2] / "group_vars/all/wiring.yml"
 
 
 def test_other_password_is_there_while_one_is_rotated() -> None:
@@ -19,6 +25,22 @@ def test_other_password_is_there_while_one_is_rotated() -> None:
         "blog": {"password": "one", "other_password": "three", "extended": False},
         "shop": {"password": "two", "extended": False},
     }
+
+
+@pytest.mark.parametrize(("role", "prefix"), [("mariadb", "database"), ("redis", "cache")])
+def test_servers_keep_their_first_network_whatever_comes_and_goes(role: str, prefix: str) -> None:
+    """The engine makes a container for its first network, and nobody else is on that one."""
+    text = yaml.safe_load(WIRING.read_text(encoding="utf-8"))[f"{role}_networks"]
+
+    def networks(*sites: str, adminer: bool) -> list[str]:
+        variables = {"wordpress_sites": dict.fromkeys(sites), "redis_users": dict.fromkeys(sites)}
+        templar = Templar(DataLoader(), variables={**variables, "stack_adminer": adminer})
+        return list(templar.template(trust_as_template(text)))
+
+    for sites in (["blog", "shop"], ["shop"], []):
+        found = networks(*sites, adminer=False)
+        assert found == [prefix, *(f"{prefix}-{site}" for site in sites)]
+        assert networks(*sites, adminer=True)[: len(found)] == found
 
 
 def test_kept_data_is_grouped_by_what_it_belonged_to() -> None:

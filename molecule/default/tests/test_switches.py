@@ -13,7 +13,7 @@ from tests.support.stack import Stack
 OPTIONAL = {"adminer", "cadvisor", "ftp", "redis"}
 TOOLS = ("adminer", "cadvisor")
 PORT = 8444
-EDGES = {"admin-database", "cache-harbour", "cache-market", "tool-adminer", "tool-cadvisor"}
+EDGES = {"admin-database", "cache", "cache-harbour", "cache-market", "tool-adminer", "tool-cadvisor"}
 """Networks that exist for them alone."""
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from tests.support.runs import Runs
+
     from .conftest import Server
 
 MIB = 1024 * 1024
@@ -68,3 +71,37 @@ def test_server_is_reached_on_its_networks_only(server: Server) -> None:
     networks = server.container.inspect["NetworkSettings"]["Networks"]
     assert set(networks) == {"quayside-database-quay", "quayside-database-pier"}
     assert not [bindings for bindings in server.container.inspect["NetworkSettings"]["Ports"].values() if bindings]
+
+
+@pytest.mark.destructive
+def test_networks_come_and_go_while_it_runs(server: Server, runs: Runs) -> None:
+    """One session lasts, and the server answers on the network that it has joined."""
+
+    def process() -> tuple[str, str]:
+        server.container.forget()
+        return server.container.identifier, server.container.state["StartedAt"]
+
+    assert runs.converge().changes == []
+    before = process()
+    session = "mariadb --execute 'DO SLEEP(600)'"
+    server.host.check_output("docker exec --detach %s sh -c %s", server.container.name, session)
+    changed = "--extra-vars=" + json.dumps({"mariadb_networks": ["database-quay", "database-dock"]})
+    predicted = runs.converge("--check", changed).changed_items
+    joined = {("Prepare | Keep the networks", "quayside-database-dock"), ("Run | Start the containers", "mariadb")}
+    assert runs.converge(changed).changed_items == predicted == joined
+    assert process() == before
+    sleeping = "SELECT ID FROM information_schema.PROCESSLIST WHERE INFO = 'DO SLEEP(600)'"
+    ((number,),) = server.query(sleeping)
+    networks = server.container.inspect["NetworkSettings"]["Networks"]
+    assert set(networks) == {"quayside-database-quay", "quayside-database-dock"}
+    address = networks["quayside-database-dock"]["IPAddress"]
+    reached = f"import socket; print(len(socket.create_connection(('{address}', 3306), 5).recv(100)) > 20)"
+    assert server.host.check_output("python3 -c %s", reached) == "True"
+    assert runs.converge(changed).changes == []
+
+    runs.converge()
+    assert process() == before
+    assert server.query(sleeping) == [[number]]
+    server.query(f"KILL {number}")
+    assert runs.converge().changes == []
+    server.host.check_output("docker network rm quayside-database-dock")
