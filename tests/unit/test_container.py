@@ -507,6 +507,22 @@ class TestContainers:
         assert sealed("canary-7731", "a.j2", "/etc/other")["declared"] != first["declared"]
         assert sealed("canary-7731", "a.j2", reloads_secrets=False)["declared"] != first["declared"]
 
+    def test_secrets_are_loaded_also_without_a_configuration(self) -> None:
+        """By what the service's `repair` does: the container stays, with the directory that they are replaced in."""
+        sealed = [
+            container.declared_containers(
+                container.sealed_containers(
+                    [{**self.toy, "secrets": {"token": secret}, "reloads_secrets": True}], [secret]
+                ),
+                declared("toy", "a1"),
+                [],
+            )
+            for secret in ("canary-7731", "other")
+        ]
+        assert sealed[0] == sealed[1]
+        assert "canary-7731" not in repr(sealed)
+        assert container.container_mounts(sealed[0][0], "shop", "/d") == ["/d/secrets/toy:/run/secrets:ro"]
+
     def test_loaded_secrets_have_a_directory_also_where_there_are_none(self) -> None:
         toy = {**self.toy, "secrets": {}, "reloads_secrets": True}
         (tree,) = container.secret_trees([service(toy, {"name": "plain"})], "/d", {"redis": 611})

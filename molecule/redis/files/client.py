@@ -3,7 +3,8 @@
     python3 client.py '{"address": ..., "login": [user, password] or null, "commands": [[word, ...], ...]}'
 
 Prints the answers as JSON; an error is text that begins with "-". "repeat" sends the commands so many times, with {} in
-their words replaced by the number, and prints only how many errors came.
+their words replaced by the number, and prints only how many errors came. "until" sends them again and again, on the one
+connection, until that file exists or the connection is closed, and prints how often, and the last answer.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 import json
 import socket
 import sys
+import time
+from pathlib import Path
 from typing import Any
 
 
@@ -41,6 +44,17 @@ def main(wanted: dict[str, Any]) -> Any:
     if wanted["login"]:
         connection.sendall(written(["AUTH", *wanted["login"]]))
         answers.append(read(stream))
+    if "until" in wanted:
+        times = 0
+        while answers[-1] != "closed" and not (times and Path(wanted["until"]).exists()):
+            times += 1
+            try:
+                connection.sendall(b"".join(written(words) for words in wanted["commands"]))
+                answers = [read(stream) for _ in wanted["commands"]]
+            except ConnectionError:
+                answers = ["closed"]
+            time.sleep(0.1)
+        return [times, answers[-1]]
     if "repeat" not in wanted:
         for words in wanted["commands"]:
             connection.sendall(written(words))

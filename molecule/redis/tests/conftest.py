@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,12 @@ def server(stack: Stack) -> Container:
     return stack.container("redis")
 
 
+def address(stack: Stack, server: Container, network: str) -> str:
+    """Return the server's address on one of its networks."""
+    server.forget()
+    return str(server.inspect["NetworkSettings"]["Networks"][f"{stack.name}-{network}"]["IPAddress"])
+
+
 @pytest.fixture(scope="session")
 def talk(stack: Stack, server: Container) -> Callable[..., Any]:
     """Return a function that connects on one network, logs in where a login is given, and sends commands."""
@@ -38,10 +44,8 @@ def talk(stack: Stack, server: Container) -> Callable[..., Any]:
     def run(
         login: tuple[str, str] | None, *commands: str | list[str], network: str = "cache-harbour", **more: Any
     ) -> Any:
-        server.forget()
-        address = server.inspect["NetworkSettings"]["Networks"][f"{stack.name}-{network}"]["IPAddress"]
         words = [command.split() if isinstance(command, str) else command for command in commands]
-        wanted = {"address": address, "login": login, "commands": words, **more}
+        wanted = {"address": address(stack, server, network), "login": login, "commands": words, **more}
         return json.loads(stack.host.check_output("python3 /root/client.py %s", json.dumps(wanted)))
 
     return run
@@ -59,3 +63,36 @@ def ask(talk: Callable[..., Any], passwords: dict[str, str]) -> Callable[..., An
         return answers[1:]
 
     return run
+
+
+@pytest.fixture
+def stay(stack: Stack, server: Container) -> Iterator[Callable[[str, str], Callable[[], list[Any]]]]:
+    """Return a function that logs a user in on its own network and has it ask again and again on that one connection.
+
+    What it returns ends that, and tells how often it asked, and the last answer.
+    """
+    enough = "/root/enough"
+    stack.host.check_output("rm -f %s", enough)
+
+    def run(user: str, password: str) -> Callable[[], list[Any]]:
+        log = f"/root/{user}.log"
+        wanted = {
+            "address": address(stack, server, f"cache-{user}"),
+            "login": [user, password],
+            "commands": [["PING"]],
+            "until": enough,
+        }
+        stack.host.check_output(
+            f"setsid python3 /root/client.py %s > {log} 2>&1 < /dev/null &",
+            json.dumps(wanted),
+        )
+
+        def told() -> list[Any]:
+            stack.host.check_output("touch %s", enough)
+            waiting = f"for i in $(seq 150); do test -s {log} && break; sleep 0.1; done; cat {log}"
+            return list(json.loads(stack.host.check_output(waiting)))
+
+        return told
+
+    yield run
+    stack.host.check_output("touch %s", enough)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from filter_plugins.secrets import derive_secret
 from tests.support.runs import Runs, words
 from tests.support.stack import Container, Stack
 
@@ -283,6 +285,107 @@ def test_health_check_passes_no_secret_on(server: Container, passwords: dict[str
     ).stdout
     assert "redis-server" in traced
     assert passwords["health-check"] not in traced
+
+
+# --- Users, passwords and networks change -----------------------------------------------------------------------------
+
+OTHERS: dict[str, dict[str, Any]] = {
+    "harbour": {"password": "the harbour master's own word", "other_password": "the harbour master's next word"},
+    "market": {"password": "another word of the market", "extended": True},
+    "pier": {"password": "the word of the pier"},
+}
+"""The first user as it is, the second one with another password, and a new one in place of the third."""
+PREPARED = ("Prepare | Name what differed", "")
+LOADED = ("Users | Name what differed", "")
+
+
+def process(server: Container) -> tuple[str, str]:
+    """Return which container it is, and since when it runs."""
+    server.forget()
+    return server.identifier, server.state["StartedAt"]
+
+
+def extra(**variables: Any) -> str:
+    """Write variables for ansible-playbook's command line."""
+    return "--extra-vars=" + json.dumps(variables)
+
+
+@pytest.mark.destructive
+def test_users_and_networks_come_and_go_while_it_runs(
+    talk: Ask, stay: Ask, runs: Runs, server: Container, stack: Stack, passwords: dict[str, str]
+) -> None:
+    """Who is as before notices nothing. What a former password or a former user had opened is closed."""
+    assert runs.converge().changes == []
+    before = process(server)
+    connections = {user: stay(user, passwords[user]) for user in USERS}
+    changed = extra(redis_users=OTHERS, redis_networks=[f"cache-{user}" for user in OTHERS])
+    predicted = runs.converge("--check", changed).changed_items
+    assert process(server) == before
+    reported = runs.converge(changed).changed_items
+    asked = {user: told() for user, told in connections.items()}
+
+    joined = {("Prepare | Keep the networks", "quayside-cache-pier"), ("Run | Start the containers", "redis")}
+    assert reported == predicted == {PREPARED, LOADED} | joined
+    assert process(server) == before
+    assert [asked[user][1] for user in ("harbour", "market", "quay")] == ["PONG", "closed", "closed"]
+    assert min(times for times, _ in asked.values()) > 20, "control: they had asked for a while"
+    networks = server.inspect["NetworkSettings"]["Networks"]
+    assert set(networks) == {f"quayside-cache-{user}" for user in OTHERS}
+    for user, declared in OTHERS.items():
+        assert talk((user, declared["password"]), "PING", network=f"cache-{user}") == ["OK", "PONG"], user
+    for user in ("market", "quay"):
+        assert talk((user, passwords[user]))[0].startswith("-WRONGPASS"), user
+    assert runs.converge(changed).changes == []
+
+    runs.converge()
+    assert process(server) == before
+    for user in USERS:
+        assert talk((user, passwords[user]), "PING", network=f"cache-{user}") == ["OK", "PONG"], user
+    assert runs.converge().changes == []
+    stack.host.check_output("docker network rm quayside-cache-pier")
+
+
+@pytest.mark.destructive
+@pytest.mark.parametrize(
+    ("user", "starts"), [pytest.param("health-check", False, marks=pytest.mark.thorough), ("drift-check", True)]
+)
+def test_server_s_own_passwords_change(
+    talk: Ask, runs: Runs, server: Container, installation_key: str, user: str, starts: bool
+) -> None:
+    """Without the login that compares a run can do no more than start the server again."""
+    assert runs.converge().changes == []
+    before = process(server)
+    changed = extra(stack_secret_versions={f"redis/{user}": 2})
+    predicted = runs.converge("--check", changed).changed_items
+    assert process(server) == before
+    assert runs.converge(changed).changed_items == predicted == {PREPARED, LOADED}
+    identifier, started_at = process(server)
+    assert identifier == before[0]
+    assert (started_at != before[1]) is starts
+    server.wait_for_health("healthy")
+    assert talk((user, derive_secret(installation_key, f"redis/{user}", 2))) == ["OK"]
+    assert talk((user, derive_secret(installation_key, f"redis/{user}")))[0].startswith("-WRONGPASS")
+    assert runs.converge(changed).changes == []
+    runs.converge()
+    assert runs.converge().changes == []
+
+
+@pytest.mark.thorough
+@pytest.mark.destructive
+def test_users_are_loaded_from_a_directory_that_was_made_again(
+    talk: Ask, runs: Runs, server: Container, stack: Stack
+) -> None:
+    """The running server cannot see it, and starts again."""
+    assert runs.converge().changes == []
+    before = process(server)
+    stack.host.check_output("rm -r %s", FILE.removesuffix("/users.acl"))
+    changed = extra(redis_users=OTHERS)
+    predicted = runs.converge("--check", changed).changed_items
+    assert runs.converge(changed).changed_items == predicted == {PREPARED, LOADED}
+    assert process(server)[0] == before[0]
+    assert talk(("pier", "the word of the pier"), "PING") == ["OK", "PONG"]
+    runs.converge()
+    assert runs.converge().changes == []
 
 
 # --- Drift ------------------------------------------------------------------------------------------------------------
