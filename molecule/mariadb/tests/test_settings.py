@@ -73,6 +73,7 @@ def test_server_is_reached_on_its_networks_only(server: Server) -> None:
     assert not [bindings for bindings in server.container.inspect["NetworkSettings"]["Ports"].values() if bindings]
 
 
+@pytest.mark.thorough
 @pytest.mark.destructive
 def test_networks_come_and_go_while_it_runs(server: Server, runs: Runs) -> None:
     """One session lasts, and the server answers on the network that it has joined."""
