@@ -101,6 +101,19 @@ class TestBuildLines:
         assert container.build_lines("Error - message: x, logs: [broken", 5) == "broken\nError - message: x"
 
 
+class TestHealthCheck:
+    declared = {"test": ["CMD", "probe"], "interval": "7s", "start_period": "21s"}
+
+    @pytest.mark.parametrize("version", ["25.0.0", "26.1.5+dfsg1"])
+    def test_asks_often_at_the_start_where_the_engine_can(self, version: str) -> None:
+        completed = container.container_health_check(self.declared, {"ServerVersion": version})
+        assert completed == {**self.declared, "start_interval": "1s"}
+
+    @pytest.mark.parametrize("engine", [None, {}, {"ServerVersion": "20.10.24+dfsg1"}, {"ServerVersion": "dev"}])
+    def test_is_as_declared_elsewhere(self, engine: dict[str, str] | None) -> None:
+        assert container.container_health_check(self.declared, engine) == self.declared
+
+
 class TestObservation:
     engine = {"DockerRootDir": "/data/engine", "Driver": "overlay2"}
 
