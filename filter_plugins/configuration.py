@@ -25,14 +25,16 @@ UNPLACED = "unplaced"
 
 
 def planned_configuration(
-    service: str, container: Mapping[str, Any], files: Mapping[str, str], key: str
+    service: str, container: Mapping[str, Any], files: Mapping[str, str], key: str, contents: Iterable[str] = ()
 ) -> dict[str, Any]:
     """Return what is declared of one container's configuration, without secrets.
 
     :param container: the container as its service declares it, with ``configuration``.
     :param files: file name to its rendered text.
     :param key: the installation key: secrets are part of the digest.
-    :return: what the service declares, with ``name``, ``service``, ``user``, ``files`` and ``digest``.
+    :param contents: directories of the service's contents, which are loaded with it.
+    :return: what the service declares, with ``name``, ``service``, ``user``, ``files``, ``digest`` and, as
+        ``contents_states``, the directories of contents, of which nothing is known yet.
     """
     declared = container["configuration"]
     secrets = (container.get("secrets") or {}) if container.get("reloads_secrets") else {}
@@ -43,6 +45,7 @@ def planned_configuration(
         "user": container["user"],
         "reloads_secrets": bool(container.get("reloads_secrets")),
         "files": dict(files),
+        "contents_states": dict.fromkeys(contents, ""),
         "digest": keyed_digest([dict(files), dict(secrets), list(declared.get("reads") or [])], key),
     }
 
@@ -99,10 +102,11 @@ def configurations_in_place(
 ) -> dict[str, dict[str, Any]]:
     """Add to configurations what was found of them.
 
-    :param looked: what `host_files` returned: ``differences``, of those that were only compared, and ``states``.
-    :return: each with ``changes``, what differs from what is declared, and with ``stamp_value``, what a process answers
-        that has loaded all of it as it lies there now. That is empty where it cannot be known before something is
-        placed.
+    :param looked: what `host_files` returned: ``changes``, ``differences``, of those that were only compared, and
+        ``states``.
+    :return: each with ``changes``, what differs from what is declared, with ``remounted``, whether a volume of contents
+        had to be made, and with ``stamp_value``, what a process answers that has loaded all of it as it lies there now.
+        That is empty where it cannot be known before something is placed.
 
     When a file was written last is part of the stamp. A service that has loaded a wrong file still has it after the
     right one is back, and has to load it again although the content is what it was.
@@ -116,8 +120,13 @@ def configurations_in_place(
         secrets = states.get(f"{data_dir}/secrets/{name}", planned.get("secrets_state") or "")
         if planned["reloads_secrets"]:
             seen.append(secrets)
+        contents = {one: states.get(one, known) for one, known in planned["contents_states"].items()}
+        seen += contents.values()
+        made = {change.removesuffix(": created") for change in looked.get("changes") or []}
         found[name] = {
             **planned,
+            "contents_states": contents,
+            "remounted": planned.get("remounted") or bool(made & {one.rpartition("/")[0] for one in contents}),
             "changes": differences.get(path, planned.get("changes") or []),
             "secrets_state": secrets,
             "stamp_value": keyed_digest([planned["digest"], seen], key) if all(seen) else "",
@@ -180,7 +189,7 @@ def load_command(planned: Mapping[str, Any], stack: str, data_dir: str) -> list[
     from inside: the engine takes its own `docker kill`, with any signal, for a wish to stop, and would not start the
     container again after a crash or with the machine.
     """
-    if f"{data_dir}/configuration/{planned['name']}: created" in planned["changes"]:
+    if planned["remounted"] or f"{data_dir}/configuration/{planned['name']}: created" in planned["changes"]:
         return ["docker", "restart", f"{stack}-{planned['name']}"]
     signal = str(planned["signal"]).removeprefix("SIG")
     return ["docker", "exec", f"{stack}-{planned['name']}", "sh", "-c", f"kill -s {signal} 1"]

@@ -45,12 +45,28 @@ def context_digest(files: Mapping[str, str], *inputs: str) -> str:
     return hashlib.sha256(document.encode()).hexdigest()[:DIGEST_LENGTH]
 
 
+def service_images(services: Iterable[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], dict[str, Any]]]:
+    """List all images of services, each with its service; a service's further images come before its own.
+
+    :raises AnsibleFilterError: when two have one name.
+    """
+    images: list[tuple[Mapping[str, Any], dict[str, Any]]] = []
+    for service in services:
+        images += [(service, dict(image)) for image in service.get("further_images") or []]
+        images.append((service, {**service["image"], "name": service["name"]}))
+    names = [image["name"] for _, image in images]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise AnsibleFilterError(f"more than one image is called {', '.join(twice)}")
+    return images
+
+
 def missing_images(images: Mapping[str, Mapping[str, Any]], listing: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Name the services whose image the engine does not hold.
+    """Name the images that the engine does not hold.
 
     A tag that was moved to another image counts as missing: the digest is also a label of the image itself.
 
-    :param images: service name to ``{reference, digest}``.
+    :param images: name to ``{reference, digest}``.
     :param listing: ``engine_look``'s images (``RepoTags`` and ``Labels`` may be null).
     """
     present = {

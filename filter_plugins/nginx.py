@@ -16,6 +16,7 @@ from ansible.errors import AnsibleFilterError
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from filter_plugins import packages
+from filter_plugins.contents import shortened
 
 NAME = re.compile(r"[a-z][a-z0-9]{0,15}")
 PATH = re.compile(r"/([A-Za-z0-9][A-Za-z0-9._~-]*/)*")
@@ -27,8 +28,6 @@ RESERVED = re.compile(r"/wp-", re.IGNORECASE)
 SERVICE_FIELDS = ("protocol", "upstream", "script", "domain", "path", "login", "password", "upload_limit", "tls")
 SERVICE_REQUIRED = ("protocol", "upstream", "path", "login", "password")
 STATIC_FIELDS = ("domain", "aliases", "path", "source", "index", "not_found", "max_age", "tls")
-LONGEST_REPORT = 40
-"""Files of a static site that a run names; a new site may have thousands."""
 FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._~/-]*")
 BLOCK = 1 << 20
 
@@ -124,21 +123,17 @@ def static_files(source: str) -> dict[str, Path]:
     return files
 
 
-def static_differences(changes: Iterable[str], directory: str, longest: int = LONGEST_REPORT) -> dict[str, list[str]]:
+def static_differences(changes: Iterable[str], directory: str) -> dict[str, list[str]]:
     """Group what `host_files` says of the static sites' files by site.
 
     :param changes: one line for each file, which begins with its path.
     :param directory: of the target, parent of the sites' own.
-    :param longest: lines of a site that are shown; of more, only how many they are.
     """
     found: dict[str, list[str]] = {}
     for change in changes:
         site = re.split("[/:]", change.removeprefix(f"{directory}/"), maxsplit=1)[0]
         found.setdefault(site, []).append(change)
-    return {
-        site: lines if len(lines) <= longest else [*lines[:longest], f"and {len(lines) - longest:,} more"]
-        for site, lines in found.items()
-    }
+    return {site: shortened(lines) for site, lines in found.items()}
 
 
 # --- Rules ----------------------------------------------------------------------------------------------------------

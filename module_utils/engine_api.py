@@ -62,16 +62,20 @@ def ask_again(path: str, question: str) -> Any:
     return answer
 
 
-def tell(path: str, method: str, request: str, timeout: float = TIMEOUT) -> None:
+def tell(path: str, method: str, request: str, timeout: float = TIMEOUT, document: Any = None) -> None:
     """Have the engine do something.
 
     :param request: path of the engine's API, with its query.
     :param timeout: seconds that it may take.
+    :param document: what the request says besides, as JSON.
     :raises OSError: when the engine refuses, or does not answer in time.
     """
     connection = EngineConnection(path, timeout)
     try:
-        connection.request(method, request)
+        if document is None:
+            connection.request(method, request)
+        else:
+            connection.request(method, request, json.dumps(document), {"Content-Type": "application/json"})
         response = connection.getresponse()
         text = response.read().decode(errors="replace").strip()
     except http.client.HTTPException as error:

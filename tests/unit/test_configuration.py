@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import Any
 
 from filter_plugins import configuration
+from module_utils import contents
 from tests.support.load import load
 
+# On a target module_utils have these names.
+sys.modules["ansible.module_utils.contents"] = contents
 host_files = load("roles/container/library/host_files.py")
 KEY = "8f0b7a5d3c1e92846af7d0b35e1c48297be6035fad92c81470e3b65a9d2c1f84"
 USERS = {"nginx": 612}
@@ -84,6 +88,28 @@ class TestStamp:
         after = configuration.configurations_in_place(before, {"states": {PATH: "s1"}}, "/d", KEY)
         assert after["web"]["stamp_value"] == stamp(planned())
         assert after["web"]["changes"] == [f"{PATH}/web.conf: content"]
+
+    def test_is_about_contents_as_they_were_brought(self) -> None:
+        """One that was brought again is loaded again; in a check run, nobody knows yet."""
+        place = "/d/volumes/files/0123"
+
+        def found(state: str, *changes: str) -> dict[str, Any]:
+            plan = {"web": configuration.planned_configuration("proxy", toy(), {"web.conf": "x"}, KEY, [place])}
+            states = {PATH: "s1", "/d/secrets/web": "p1", place: state}
+            looked = {"differences": {}, "states": states, "changes": list(changes)}
+            return configuration.configurations_in_place(plan, looked, "/d", KEY)
+
+        first = found("c1")
+        assert first["web"]["stamp_value"] == found("c1")["web"]["stamp_value"] != ""
+        assert found("c2")["web"]["stamp_value"] not in {"", first["web"]["stamp_value"]}
+        assert found("")["web"]["stamp_value"] == ""
+        later = configuration.configurations_in_place(first, {"states": {PATH: "s1"}}, "/d", KEY)
+        assert later["web"]["stamp_value"] == first["web"]["stamp_value"]
+        assert configuration.load_command(first["web"], "shop", "/d")[1] == "exec"
+        # A mount leads to the directory that it was made with.
+        made = found("c1", "/d/volumes/files: created")
+        again = configuration.configurations_in_place(made, {"states": {PATH: "s1"}}, "/d", KEY)
+        assert configuration.load_command(again["web"], "shop", "/d")[1] == "restart"
 
     def test_is_written_where_the_service_reads_it(self) -> None:
         placed = in_place(planned())

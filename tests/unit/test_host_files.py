@@ -6,6 +6,7 @@ import functools
 import hashlib
 import io
 import os
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +14,11 @@ from typing import Any
 
 import pytest
 
+from module_utils import contents as module_contents
 from tests.support.load import load
 
+# On a target module_utils have these names.
+sys.modules["ansible.module_utils.contents"] = module_contents
 host_files = load("roles/container/library/host_files.py")
 UID, GID = os.getuid(), os.getgid()
 FILES = {"users.acl": "user default off\n", "deep/er/token": "käse"}

@@ -20,6 +20,7 @@ from ansible.template import trust_as_template
 sys.path.append(str(Path(__file__).resolve().parents[3]))
 
 from filter_plugins import configuration, container
+from filter_plugins.contents import planned_contents
 from filter_plugins.secrets import keyed_digest
 
 ROLE = Path(__file__).resolve().parents[1]
@@ -31,10 +32,11 @@ class ActionModule(ActionBase):
     Uses the variable `container_services` and what the services' templates name. Fails where a volume leads to another
     directory than declared. Returns no secrets:
 
-    - images: service name to ``{reference, digest}``;
-    - contexts: service name to its build context, of those images that the engine lacks;
+    - images: name of an image, which is that of its service if it has one image alone, to ``{reference, digest}``;
+    - contexts: name to its build context, of those images that the engine lacks;
     - sealed: service name to its containers, with a digest in place of their secrets, and the digest of what each is
       declared to be;
+    - contents: what images ship to the services' volumes (`planned_contents`);
     - configurations: container name to what it is to load while it runs (`planned_configuration`);
     - settled: names of the services whose containers are as they were when they were last compared, and healthy;
     - networks, volumes: what the services' containers need;
@@ -62,17 +64,25 @@ class ActionModule(ActionBase):
                 "container_users",
             )
         )
-        contexts, configurations = {}, {}
+        contexts: dict[str, dict[str, str]] = {}
+        for service, image in container.service_images(services):
+            name = image["name"]
+            contexts[name] = self._context(service, image, variables)
+            digest = container.context_digest(contexts[name], str(epoch))
+            images[name] = {"reference": f"{stack}/{name}:{digest}", "digest": digest}
+
+        contents, configurations = [], {}
         for service in services:
             name = service["name"]
+            shipped = planned_contents(service, images, stack, data_dir)
+            contents += shipped
             for one in service["containers"]:
                 # One that loads what is not known in this run (of other parts of the stack) is left as it is.
                 if one.get("configuration") and all(one["configuration"].get("reads") or []):
                     texts = self._rendered(service, one["configuration"]["templates"], variables)
-                    configurations[one["name"]] = configuration.planned_configuration(name, one, texts, key)
-            contexts[name] = self._context(service, variables)
-            digest = container.context_digest(contexts[name], str(epoch))
-            images[name] = {"reference": f"{stack}/{name}:{digest}", "digest": digest}
+                    configurations[one["name"]] = configuration.planned_configuration(
+                        name, one, texts, key, [content["path"] for content in shipped]
+                    )
 
         engine = self._task.args.get("look") or {}
         if not engine:
@@ -88,7 +98,7 @@ class ActionModule(ActionBase):
         if misplaced:
             return {"failed": True, "msg": "\n".join(misplaced)}
         names = [service["name"] for service in services]
-        missing = container.missing_images({name: images[name] for name in names}, engine.get("images") or [])
+        missing = container.missing_images({name: images[name] for name in contexts}, engine.get("images") or [])
 
         common = [stack, data_dir, users, engine.get("info"), self._options(templar, variables)]
         sealed: dict[str, list[dict[str, Any]]] = {}
@@ -102,6 +112,7 @@ class ActionModule(ActionBase):
             "changed": False,
             "images": images,
             "contexts": {name: contexts[name] for name in missing},
+            "contents": contents,
             "configurations": configurations,
             "missing": missing,
             "sealed": sealed,
@@ -111,10 +122,14 @@ class ActionModule(ActionBase):
             "engine": engine,
         }
 
-    def _context(self, service: Mapping[str, Any], variables: dict[str, Any]) -> dict[str, str]:
-        """Return a service's rendered build context: file name to text."""
-        context = self._rendered(service, service["image"]["templates"], variables)
-        for name in service["image"].get("files") or []:
+    def _context(
+        self, service: Mapping[str, Any], image: Mapping[str, Any], variables: dict[str, Any]
+    ) -> dict[str, str]:
+        """Return the rendered build context of one of a service's images: file name to text."""
+        context = self._rendered(service, image.get("templates") or [], variables)
+        if image.get("dockerfile"):
+            (context["Dockerfile"],) = self._rendered(service, [image["dockerfile"]], variables).values()
+        for name in image.get("files") or []:
             context[name] = self._loader.get_text_file_contents(str(self._role(service) / "files" / name))
         return context
 

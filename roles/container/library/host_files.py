@@ -42,6 +42,13 @@ options:
     type: list
     elements: dict
     default: []
+  contents:
+    description:
+      - Directories that C(image_contents) has brought, which are only compared, with what was recorded then.
+        RV(differences), RV(states) and RV(others) tell of them.
+    type: list
+    elements: path
+    default: []
   absent:
     description: Directories to remove with all they hold.
     type: list
@@ -77,7 +84,7 @@ changes:
   elements: str
   sample: ["/srv/pressdock/secrets/redis/users.acl: content"]
 differences:
-  description: What differs in those that are O(compared), by the path of the tree.
+  description: What differs in those that are O(compared), and in O(contents), by the path of the tree.
   returned: always
   type: dict
   sample: {"/srv/pressdock/configuration/nginx": ["/srv/pressdock/configuration/nginx/nginx.conf: content"]}
@@ -85,9 +92,15 @@ states:
   description:
     - A digest of when each file of a tree was written last, by the path of the tree. It changes when a file is
       replaced, also by the same content. Empty where a file does not hold what is declared.
+    - Of O(contents), what changes when they are brought.
   returned: always
   type: dict
   sample: {"/srv/pressdock/configuration/nginx": "2c26b46b68ffc68f"}
+others:
+  description: Names of what lies beside O(contents), by their path, without what belongs to them.
+  returned: always
+  type: dict
+  sample: {"/srv/pressdock/volumes/core/0123456789abcdef": ["fedcba9876543210"]}
 wanted:
   description: Names of the files whose content an O(archive) must bring, by the position of their tree.
   returned: always
@@ -108,6 +121,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from ansible.module_utils import contents
 from ansible.module_utils.basic import AnsibleModule
 
 
@@ -336,6 +350,12 @@ def tree_state(tree: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(written).encode()).hexdigest()[:16]
 
 
+def compare_contents(paths: list[Path]) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Return what differs in each of the directories that were brought, and their states, by path."""
+    found = {str(path): contents.compared(path) for path in paths}
+    return {path: lines for path, (lines, _) in found.items()}, {path: state for path, (_, state) in found.items()}
+
+
 def reconcile(reconciler: Reconciler, parameters: dict[str, Any], archive: tarfile.TarFile | None) -> None:
     """Bring everything that the module's parameters declare into its state."""
     for entry in parameters["directories"]:
@@ -376,6 +396,7 @@ def main() -> None:
             "trees": tree,
             "compared": tree,
             "archive": {"type": "path"},
+            "contents": {"type": "list", "elements": "path", "default": []},
             "absent": {"type": "list", "elements": "path", "default": []},
         },
         supports_check_mode=True,
@@ -385,19 +406,23 @@ def main() -> None:
     try:
         wanted = missing_contents(module.params["trees"])
         if wanted and not archive and not module.check_mode:
-            module.exit_json(changed=False, changes=[], differences={}, states={}, wanted=wanted)
+            module.exit_json(changed=False, changes=[], differences={}, states={}, others={}, wanted=wanted)
         with tarfile.open(archive) if archive else contextlib.nullcontext() as opened:
             reconcile(reconciler, module.params, opened)
         differences = compare(module.params["compared"])
         stated = [tree for tree in module.params["trees"] if tree["stated"]] + module.params["compared"]
         states = {tree["path"]: tree_state(tree) for tree in stated}
+        brought = [Path(path) for path in module.params["contents"]]
+        contents_differences, contents_states = compare_contents(brought)
+        others = {str(path): contents.others(path) for path in brought}
     except (OSError, tarfile.TarError) as error:
         module.fail_json(msg=str(error), changes=reconciler.changes)
     module.exit_json(
         changed=bool(reconciler.changes),
         changes=reconciler.changes,
-        differences=differences,
-        states=states,
+        differences=differences | contents_differences,
+        states=states | contents_states,
+        others=others,
         wanted={},
     )
 
