@@ -4,7 +4,8 @@ Variables come from where a run takes them: roles' defaults and vars, group_vars
 only exists during a run (runtime.yml) and, for the second rendering, another value for each public variable
 (second.yml).
 
-As a program, `render.py --dockerfiles FOLDER` writes every Dockerfile, for a linter, as ROLE-SET.Dockerfile.
+As a program, `render.py --dockerfiles FOLDER` writes every Dockerfile, for a linter, as ROLE-SET.Dockerfile
+or, of a further image, ROLE-IMAGE-SET.Dockerfile.
 """
 
 from __future__ import annotations
@@ -115,9 +116,9 @@ def main() -> None:
     parser.add_argument("--dockerfiles", required=True, type=Path, metavar="FOLDER", help="existing folder to write to")
     folder = parser.parse_args().dockerfiles
     for path in templates():
-        for variable_set in VARIABLE_SETS if path.name == "Dockerfile.j2" else ():
-            role = path.relative_to(ROLES).parts[0]
-            (folder / f"{role}-{variable_set}.Dockerfile").write_text(render(path, variable_set), encoding="utf-8")
+        for variable_set in VARIABLE_SETS if path.match("*Dockerfile.j2") else ():
+            parts = [path.relative_to(ROLES).parts[0], *path.name.split(".")[:-2], variable_set]
+            (folder / f"{'-'.join(parts)}.Dockerfile").write_text(render(path, variable_set), encoding="utf-8")
 
 
 if __name__ == "__main__":

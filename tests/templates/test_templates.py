@@ -71,7 +71,7 @@ def test_follows_its_variables(path: Path) -> None:
 
 
 @each_set
-@each("Dockerfile.j2")
+@each("*Dockerfile.j2")
 def test_dockerfile(path: Path, variable_set: str) -> None:
     text = re.sub(r"^\s*#.*\n", "", render(path, variable_set), flags=re.MULTILINE)
     lines = [line for line in re.sub(r"\\\n", " ", text).splitlines() if line.strip()]
@@ -95,7 +95,7 @@ def test_dockerfile(path: Path, variable_set: str) -> None:
 
 
 @each_set
-@each("Dockerfile.j2")
+@each("*Dockerfile.j2")
 def test_dockerfile_holds_no_secret(path: Path, variable_set: str) -> None:
     assert not re.search(r"(?i)password|secret|token|private", re.sub(r"(?m)^\s*#.*$", "", render(path, variable_set)))
 
@@ -208,8 +208,12 @@ def test_service_is_complete(role: str, variable_set: str) -> None:
     """Names what an engine needs to run each container, so that a forgotten limit does not wait for a host."""
     service = resolve(role, f"__{role}_service", variable_set)
     assert service["name"] == role
-    for kind in ("templates", "files"):
-        for name in service["image"].get(kind) or []:
+    further = service.get("further_images") or []
+    assert service["image"]["templates"].count("Dockerfile.j2") == 1
+    assert all((ROLES / role / "templates" / image["dockerfile"]).match("*.Dockerfile.j2") for image in further)
+    for image in (service["image"], *further):
+        names = [("templates", name) for name in [*(image.get("templates") or []), image.get("dockerfile")] if name]
+        for kind, name in [*names, *(("files", name) for name in image.get("files") or [])]:
             assert (ROLES / role / kind / name).is_file()
     for container in service["containers"]:
         for name in (container.get("configuration") or {}).get("templates") or []:

@@ -69,6 +69,21 @@ def test_addresses_hold_the_port(stack: Stack, site: Site) -> None:
     assert f"http://{site.domain}" not in page
 
 
+def test_static_files_of_core_are_those_of_php(stack: Stack, site: Site) -> None:
+    """A style sheet comes from the same image as the PHP that names it; a script is run, or is not there."""
+    for name in ("wp-includes/css/dashicons.min.css", "wp-content/themes/twentytwentyfive/style.css"):
+        held = stack.container(f"wordpress-{site.name}").run("sha256sum", f"/usr/share/wordpress/{name}").stdout
+        served = stack.host.check_output(
+            "curl --silent --fail --max-time 20 --cacert %s --resolve %s %s | sha256sum",
+            f"{stack.data_directory}/ca/ca.crt",
+            f"{site.domain}:{PORT}:127.0.0.1",
+            f"{site.url}/{name}",
+        )
+        assert served.split()[0] == held.split()[0]
+    assert fetch(stack, f"{site.url}/wp-admin/admin-ajax.php").startswith("HTTP/2 400")
+    assert fetch(stack, f"{site.url}/wp-includes/version.php").startswith("HTTP/2 404")
+
+
 def test_nobody_sees_the_installation(stack: Stack, site: Site) -> None:
     for path in ("/wp-admin/install.php", "/wp-admin/setup-config.php"):
         assert fetch(stack, f"{site.url}{path}").startswith("HTTP/2 404")

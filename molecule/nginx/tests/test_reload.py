@@ -15,6 +15,7 @@ from tests.support.stack import Container, Stack
 from tests.support.web import Web
 
 PLACED, LOADED = ("Configuration | Name what differed", "nginx"), ("Reload | Load what is declared", "nginx")
+SHIPPED = ("Contents | Name what differed", "core")
 ISSUED = ("Certificates | Issue what is missing, broken or about to expire", "")
 DATA = "/srv/harbour/quayside"
 LOAD = "docker exec quayside-nginx sh -c 'kill -s HUP 1'"
@@ -79,6 +80,41 @@ def test_another_setting_is_loaded(runs: Runs, web: Web, process: Process, tmp_p
     assert runs.converge().changed_items == {PLACED, LOADED}
     assert web.get("/wp-includes/js/jquery.js").headers["cache-control"] == "public, max-age=654"
     assert process() == before
+
+
+def test_another_core_is_loaded(runs: Runs, web: Web, stack: Stack, process: Process, tmp_path: Path) -> None:
+    """Another image of what stands in for PHP replaces its containers, and never the server."""
+    before = process()
+    path = "/wp-admin/css/login.css"
+    assert web.get(path).body == f"core {path[1:]}\n"
+    replaced = {("Run | Start the containers", f"responder-{name}") for name in ("one", "two", "meter")}
+    gone = ("Remove what nothing needs any more beside the service's contents", "")
+    loaded = {SHIPPED, PLACED, LOADED, gone} | replaced
+    other = as_variables(tmp_path, responder_core="another core")
+    assert converge_as_predicted(runs, other) == loaded | {("Build | Start the builds", "responder")}
+    assert web.get(path).body == f"another core {path[1:]}\n"
+    # The former image is still there.
+    assert converge_as_predicted(runs) == loaded
+    assert web.get(path).body == f"core {path[1:]}\n"
+    assert len(stack.host.check_output(f"ls -A {DATA}/volumes/core").split()) == 2, "one directory, and its record"
+    assert process() == before
+
+
+@pytest.mark.thorough
+def test_core_is_repaired(runs: Runs, web: Web, stack: Stack, process: Process) -> None:
+    """Edited while the server has the file open; and gone with its volume, which a container mounts when it starts."""
+    path = "/wp-includes/js/jquery.js"
+    body = f"core {path[1:]}\n"
+    before = process()
+    assert web.get(path).body == body
+    stack.host.check_output(f"echo 'taken over' > \"$(find {DATA}/volumes/core -name jquery.js)\"")
+    assert converge_as_predicted(runs) == {SHIPPED, LOADED}
+    assert web.get(path).body == body
+    assert process() == before
+    stack.host.check_output(f"rm -r {DATA}/volumes/core")
+    assert converge_as_predicted(runs) == {("Prepare | Name what differed", ""), SHIPPED, LOADED}
+    assert web.get(path).body == body
+    assert process()[0] == before[0]
 
 
 # The drift suite edits a whole stack's configuration.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import json
+import re
 import time
 from typing import Any
 
@@ -110,6 +112,31 @@ def test_given_passwords_are_in_no_output(runs: Runs) -> None:
     assert "Sites | Compare and repair" in output
     for part in ("DROP TABLE users; --", "lookup('pipe', 'id')"):
         assert part not in output
+
+
+# --- Core ----------------------------------------------------------------------------------------------------------
+
+
+def test_web_server_gets_no_php(stack: Stack, hafen: Site) -> None:
+    """Of core's scripts not a byte, so that no mistake in a route shows their source; all static files as they are."""
+    digests = "find . -type f ! -path './wp-content/languages/*' ! -name 'ca-bundle.crt' -exec sha256sum {} + | sort"
+    image = stack.host.check_output("docker images --quiet %s/wordpress_core", stack.name).split()[0]
+    served = stack.host.check_output(
+        "docker run --rm --network none --workdir /served %s sh -c %s", image, digests
+    ).splitlines()
+    held = set(hafen.container.run("sh", "-c", f"cd /usr/share/wordpress && {digests}").stdout.splitlines())
+    scripts = {name: digest for digest, name in (line.split("  ./") for line in served) if name.endswith(".php")}
+    assert set(scripts.values()) == {hashlib.sha256(b"").hexdigest()}
+    assert {name for name in scripts if "/" not in name} == {
+        "index.php", "wp-login.php", "wp-comments-post.php", "xmlrpc.php",
+    }  # fmt: skip
+    assert {name.rpartition("/")[0] for name in scripts} == {"", "wp-admin", "wp-admin/network", "wp-admin/user"}
+    assert {"wp-admin/index.php", "wp-admin/admin-ajax.php", "wp-admin/network/sites.php"} <= set(scripts)
+    for name in ("install", "install-helper", "setup-config", "upgrade", "upgrade-functions", "network/setup"):
+        assert f"wp-admin/{name}.php" not in scripts
+    assert {line for line in served if not line.endswith(".php")} == {
+        line for line in held if not re.search(r"\.php$|/wp-admin/maint/|  \./(?:readme\.html|license\.txt)$", line)
+    }
 
 
 # --- FPM -----------------------------------------------------------------------------------------------------------
