@@ -18,8 +18,9 @@ from typing import Any
 UNLIKE = "neither a file nor a directory"
 """Stands for the digest of what no image ships, such as a link."""
 
+ENTRY = {"mode", "owner", "digest", "seen"}
 Entries = Mapping[str, Mapping[str, Any]]
-"""Name below the directory (with a slash at the end of a directory's) to mode, owner, digest and `seen`."""
+"""Name below the directory (with a slash at the end of a directory's) to an ENTRY."""
 
 
 def record_path(directory: Path) -> Path:
@@ -84,7 +85,11 @@ def recorded(directory: Path) -> dict[str, Any]:
         record = json.loads(record_path(directory).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return record if isinstance(record, dict) and record.get("brought") and record.get("entries") else {}
+    entries = record.get("entries") if isinstance(record, dict) else None
+    if not isinstance(entries, dict) or not record.get("brought"):
+        return {}
+    complete = all(isinstance(entry, dict) and entry.keys() == ENTRY for entry in entries.values())
+    return record if complete else {}
 
 
 def compared(directory: Path) -> tuple[list[str], str]:

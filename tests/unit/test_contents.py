@@ -163,6 +163,10 @@ DRIFTS: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "all of it": (removed, ["D: created"]),
     "no record": (lambda d: contents.record_path(d).unlink(), ["D: incomplete"]),
     "a record of nothing": (lambda d: contents.record_path(d).write_text("{}"), ["D: incomplete"]),
+    "a record of another form": (
+        lambda d: contents.record_path(d).write_text('{"brought": "1", "entries": {"./": {"mode": 493}}}'),
+        ["D: incomplete"],
+    ),
     "a broken record": (lambda d: contents.record_path(d).write_text("["), ["D: incomplete"]),
 }
 
