@@ -97,6 +97,8 @@ def test_repair_changes_three_things(sequence: Sequence) -> None:
     }
 
 
+# The drift suite does it to a whole stack.
+@pytest.mark.thorough
 @pytest.mark.destructive
 def test_wrong_certificate_is_replaced_in_the_running_server(stack: Stack, runs: Runs, nginx: Container) -> None:
     """Also where the file's content becomes what it was: the server has read the wrong one meanwhile."""
