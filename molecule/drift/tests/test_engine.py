@@ -7,6 +7,9 @@ import pytest
 from tests.support.runs import Runs, words
 from tests.support.stack import Stack
 
+# Each is some minutes of converges.
+pytestmark = pytest.mark.thorough
+
 
 @pytest.mark.destructive
 def test_stopped_engine_is_started_and_its_containers_stay(runs: Runs, stack: Stack) -> None:
@@ -22,7 +25,6 @@ def test_stopped_engine_is_started_and_its_containers_stay(runs: Runs, stack: St
     assert runs.converge().changes == []
 
 
-@pytest.mark.thorough
 @pytest.mark.destructive
 def test_volume_that_leads_elsewhere_is_refused(runs: Runs, stack: Stack) -> None:
     """It may hold the only copy of something: nothing is removed, and nothing else is done before that is settled."""

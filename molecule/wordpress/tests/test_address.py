@@ -317,6 +317,7 @@ def move_and_kill(stack: Stack, site: Site, url: str) -> None:
         assert time.monotonic() < deadline, "it does not die"
 
 
+@pytest.mark.thorough
 @pytest.mark.destructive
 def test_killed_move_is_finished_by_the_next_run(stack: Stack, runs: Runs, brache: Site) -> None:
     """Killed on the way to one address, then on the way to another one: the last one is everywhere in the end."""
@@ -351,6 +352,7 @@ def test_killed_move_is_finished_by_the_next_run(stack: Stack, runs: Runs, brach
     assert brache.option("home") == brache.url
 
 
+@pytest.mark.thorough
 @pytest.mark.destructive
 def test_write_that_the_database_refuses_ends_the_run(stack: Stack, runs: Runs, brache: Site) -> None:
     """It says so, instead of forgetting the place; the next run finishes."""
@@ -375,6 +377,7 @@ def test_write_that_the_database_refuses_ends_the_run(stack: Stack, runs: Runs, 
         assert runs.play("converge.yml").returncode == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.destructive
 def test_move_that_only_lacks_its_end_is_ended(runs: Runs, brache: Site) -> None:
     """A check says so as well, and the run after it nothing."""

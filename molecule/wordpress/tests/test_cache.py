@@ -114,6 +114,7 @@ def test_database_is_compared_though_the_cache_is_warm(hafen: Site, brache: Site
     assert brache.wordpress(key % "get(WP_REDIS_PREFIX . 'old')") is False
 
 
+@pytest.mark.thorough
 @pytest.mark.destructive
 def test_stale_cache_is_found_and_flushed(hafen: Site, runs: Runs) -> None:
     """The database is as declared; what visitors see is not, and somebody logs in with a password that it has not."""

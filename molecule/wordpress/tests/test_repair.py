@@ -155,6 +155,7 @@ def assert_whole(stack: Stack, site: Site) -> None:
     assert "Status:" not in site.ask().partition("\r\n\r\n")[0]
 
 
+@pytest.mark.thorough
 @pytest.mark.destructive
 def test_killed_repair_is_finished_by_the_next_run(stack: Stack, runs: Runs, brache: Site) -> None:
     assert runs.play("declared.yml").returncode == 0
