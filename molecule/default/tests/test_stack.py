@@ -229,7 +229,13 @@ def test_one_role_alone_changes_nothing(runs: Runs, tag: str) -> None:
     ("variables", "replaced", "question", "answer"),
     [
         # What the web server loads, and what its container is made with.
-        ({"nginx_login_burst": 18}, set(), "docker exec quayside-nginx cat /etc/nginx/conf/sites.conf", "burst=18"),
+        pytest.param(
+            {"nginx_login_burst": 18},
+            set(),
+            "docker exec quayside-nginx cat /etc/nginx/conf/sites.conf",
+            "burst=18",
+            marks=pytest.mark.thorough,
+        ),
         ({"nginx_pids": 88}, {"nginx"}, "docker inspect --format {{.HostConfig.PidsLimit}} quayside-nginx", "88"),
     ],
 )
