@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from tests.support.sites import PROJECT, Site, declared_sites, declared_variable
 from tests.support.stack import Container, Stack
 
 THOROUGH = "PRESSDOCK_TEST_THOROUGH"
+ENOUGH_ALIKE = 3
+"""Containers of one service with one command that a test is run for, where not all are asked for."""
 STACK_KEY: pytest.StashKey[Stack] = pytest.StashKey()
 
 
@@ -50,10 +52,24 @@ def running_stack(config: pytest.Config) -> Stack:
     return config.stash[STACK_KEY]
 
 
+def shown(containers: Iterable[Container]) -> list[Container]:
+    """Leave out containers of which there are as many alike as are enough, unless all tests are asked for."""
+    if os.environ.get(THOROUGH):
+        return list(containers)
+    kinds: dict[str, int] = {}
+    found = []
+    for container in containers:
+        kind = str([container.inspect["Config"]["Labels"].get("pressdock.service"), container.inspect["Config"]["Cmd"]])
+        kinds[kind] = kinds.get(kind, 0) + 1
+        if kinds[kind] <= ENOUGH_ALIKE:
+            found.append(container)
+    return found
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that takes `container` once for each container of the stack."""
     if "container" in metafunc.fixturenames:
-        containers = running_stack(metafunc.config).containers()
+        containers = shown(running_stack(metafunc.config).containers())
         # No container is a failure of each such test, not a reason to skip it.
         metafunc.parametrize(
             "container", containers or [None], ids=[c.short_name for c in containers] or ["none"], indirect=True
