@@ -37,7 +37,7 @@ DATA = Path("/srv") / STACK
 TOOLS = f"{STACK}-tools:1"
 COMPOSE_PROJECT = f"{STACK}-compose"
 PORT = 9553
-# One second short of the default's hour: a setting whose change rebuilds nginx's image.
+# One second short of the default's hour: a setting that nginx loads while it runs.
 OTHER_SETTING = {"nginx_static_max_age": 3599}
 NO_CACHE = {"wordpress_object_cache": "none"}
 # What keeps the bench's stack apart from every other one.

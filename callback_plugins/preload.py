@@ -30,7 +30,7 @@ description:
     Python keeps compiled modules. It can be deleted at any time.
 """
 
-# Beyond this many the kept templates are deleted: what no run uses any more would pile up. The stack has some 500.
+# Beyond this many the kept templates are deleted: what no run uses any more would pile up. A stack has some hundreds.
 MAXIMUM_KEPT = 10_000
 
 # What decides, besides its source, what a template is compiled to.

@@ -8,9 +8,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from tests.support import plugin
 from tests.support.runs import PROJECT
 
 TESTS = """
@@ -80,3 +83,17 @@ def test_scenarios_that_are_left_out(project: Path) -> None:
     assert set(few) - {"golden"} == scenarios - left_out
     assert set(few.values()) == {""}
     assert set(all_of_them.values()) == {"yes"}
+
+
+@pytest.mark.parametrize(("thorough", "names"), [("", "a1 a2 a3 b1 c1"), ("yes", "a1 a2 a3 a4 b1 c1")])
+def test_of_many_containers_alike_three_are_asked(monkeypatch: pytest.MonkeyPatch, thorough: str, names: str) -> None:
+    """Alike are those of one service with one command; of every kind there is one."""
+
+    def container(name: str, service: str, command: str) -> Any:
+        config = {"Labels": {"pressdock.service": service}, "Cmd": [command]}
+        return SimpleNamespace(name=name, inspect={"Config": config})
+
+    monkeypatch.setenv(plugin.THOROUGH, thorough)
+    alike = [container(f"a{number}", "toy", "run") for number in (1, 2, 3, 4)]
+    containers = [*alike, container("b1", "toy", "other"), container("c1", "web", "run")]
+    assert " ".join(one.name for one in plugin.shown(containers)) == names
