@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 
 from module_utils import contents as module_contents
+from module_utils import whole_files
 from tests.support.load import load
 
 # On a target module_utils have these names.
 sys.modules["ansible.module_utils.contents"] = module_contents
+sys.modules["ansible.module_utils.whole_files"] = whole_files
 host_files = load("roles/container/library/host_files.py")
 UID, GID = os.getuid(), os.getgid()
 FILES = {"users.acl": "user default off\n", "deep/er/token": "käse"}
@@ -46,6 +48,14 @@ def test_creates_everything_with_its_mode(tree: Path) -> None:
     assert tree.stat().st_mode & 0o7777 == 0o750
 
 
+def test_new_files_belong_to_the_declared_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+    monkeypatch.setattr(os, "chown", lambda *_: None)
+    monkeypatch.setattr(os, "fchown", lambda _, *ids: given.append(ids))
+    host_files.Reconciler(check=False).tree(tmp_path / "tree", 4321, 5432, 0o750, 0o440, {"token": "x"})
+    assert given == [(4321, 5432)]
+
+
 def test_leaves_no_temporary_file(tree: Path) -> None:
     assert sorted(str(p.relative_to(tree)) for p in tree.rglob("*") if p.is_file()) == ["deep/er/token", "users.acl"]
 
@@ -69,6 +79,7 @@ DRIFTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "mode of the tree": (lambda t: t.chmod(0o755), "T: mode"),
     "missing file": (lambda t: (t / "users.acl").unlink(), "T/users.acl: created"),
     "surplus file": (lambda t: (t / "extra").write_text("x"), "T/extra: removed"),
+    "left by a run that was killed": (lambda t: (t / ".new-ab1_c").write_text("x"), "T/.new-ab1_c: removed"),
     "surplus folder": (lambda t: (t / "deep/extra").mkdir(), "T/deep/extra: removed"),
     "symbolic link": (lambda t: link_elsewhere(t / "users.acl"), "T/users.acl: replaced what was no regular file"),
 }

@@ -116,13 +116,13 @@ import os
 import shutil
 import stat
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from ansible.module_utils import contents
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.whole_files import replace_file
 
 
 class Content(NamedTuple):
@@ -232,7 +232,7 @@ class Reconciler:
             if content.open is None:
                 raise OSError(f"{path}: nobody brought its content")
             with content.open() as stream:
-                write_atomically(path, owner, group, mode, stream)
+                replace_file(path, stream, mode=mode, owner=owner, group=group)
 
     def _ownership(self, path: Path, owner: int, group: int, mode: int) -> None:
         status = path.stat()
@@ -260,22 +260,6 @@ class Reconciler:
             shutil.rmtree(path)
         else:
             path.unlink()
-
-
-def write_atomically(path: Path, owner: int, group: int, mode: int, content: IO[bytes]) -> None:
-    """Replace *path* in one step: a reader, or a run killed half-way, sees the old file or the new one."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            os.fchown(descriptor, owner, group)
-            os.fchmod(descriptor, mode)
-            shutil.copyfileobj(content, stream)
-            stream.flush()
-            os.fsync(descriptor)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def missing_contents(trees: list[dict[str, Any]]) -> dict[str, list[str]]:
