@@ -3,6 +3,7 @@
 import datetime as dt
 import os
 import stat
+import sys
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,12 +17,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
 from filter_plugins import tls
+from module_utils import whole_files
 from tests.support.load import load
 
 NOW = dt.datetime(2031, 5, 6, 7, 8, 9, tzinfo=dt.UTC)
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
 
+# On a target module_utils have these names.
+sys.modules["ansible.module_utils.whole_files"] = whole_files
 pairs = load("roles/certificates/module_utils/tls_pairs.py", "ansible.module_utils.tls_pairs")
 module = load("roles/certificates/library/tls_certificates.py")
 
@@ -234,6 +238,13 @@ def test_a_file_that_is_put_back_is_another_digest(run: Run, tmp_path: Path) -> 
     assert second["changed"]
     assert second["certificates"] == first["certificates"]
     assert second["digest"] != first["digest"]
+
+
+def test_servers_own_their_certificates_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+    monkeypatch.setattr(os, "fchown", lambda _, *ids: given.append(ids))
+    run(uid=4321, gid=5432)
+    assert given == [(0, 0), (0, 0), (4321, 5432)]
 
 
 def test_mends_modes_only(run: Run, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import ipaddress
 import os
 import re
 import stat
-import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +30,7 @@ from ansible.module_utils.tls_pairs import (
     valid_from,
     valid_until,
 )
+from ansible.module_utils.whole_files import TEMPORARY_PREFIX, replace_file
 
 try:
     from cryptography import x509
@@ -169,7 +169,6 @@ library_missing:
 """
 
 UNISSUED = "unissued"
-TEMPORARY_PREFIX = ".new-"
 COMMON_NAME_LIMIT = 64
 CLOCK_TOLERANCE = dt.timedelta(hours=1)
 """New certificates are valid from a little before now, so that a client whose clock is behind takes them."""
@@ -302,27 +301,6 @@ def read_text(path: Path) -> str | None:
         return path.read_bytes().decode("ascii", errors="replace")
     except FileNotFoundError:
         return None
-
-
-def write_atomically(path: Path, text: str, uid: int, gid: int, mode: int) -> None:
-    """Replace a file in one step: after a crash there is the old file or the new one, complete."""
-    handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="ascii") as stream:
-            os.fchown(stream.fileno(), uid, gid)
-            os.fchmod(stream.fileno(), mode)
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 class Keeper:
@@ -483,7 +461,7 @@ class Keeper:
             return None
         if stored_key is None:
             key = ec.generate_private_key(ec.SECP256R1())
-            write_atomically(key_path, key_text(key), 0, 0, 0o600)
+            replace_file(key_path, key_text(key).encode(), mode=0o600, owner=0, group=0)
         else:
             try:
                 key = load_key(stored_key)
@@ -493,7 +471,7 @@ class Keeper:
                 raise CertificateError(f"{key_path} is not an elliptic curve key. {advice}")
             self._keep_mode(key_path, 0, 0, 0o600)
         certificate = new_authority(key, self.parameters["organization"], self.parameters["authority_days"], self.now)
-        write_atomically(certificate_path, certificate_text(certificate), 0, 0, 0o644)
+        replace_file(certificate_path, certificate_text(certificate).encode(), mode=0o644, owner=0, group=0)
         self._note_authority(certificate_path, certificate)
         return Authority(key, certificate)
 
@@ -543,7 +521,8 @@ class Keeper:
             text = key_text(key) + certificate_text(certificate)
         if path.is_dir() and not path.is_symlink():
             raise CertificateError(f"{path} is a directory; remove it")
-        write_atomically(path, text, self.parameters["uid"], self.parameters["gid"], 0o400)
+        owner, group = self.parameters["uid"], self.parameters["gid"]
+        replace_file(path, text.encode(), mode=0o400, owner=owner, group=group)
         return Current(text, load_chain(text))
 
     def _given_text(self, entry: dict[str, Any]) -> str:
