@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import base64
+import errno
 import http.server
 import json
+import os
 import ssl
 import stat
 import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from ansible.errors import AnsibleFilterError
@@ -243,19 +247,26 @@ def test_file_that_nobody_wrote_is_refused(text: str, rule: str) -> None:
 
 
 def test_file_is_replaced_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever is killed while writing leaves the old one, and nothing beside it."""
+    """Only its owner reads it; when it cannot be written, the old one stays, with nothing beside it."""
     action = load("roles/rotation/action_plugins/rotation_record.py")
     file = tmp_path / "rotation.json"
-    action.write(file, "old")
+
+    def record(step: str) -> dict[str, Any]:
+        arguments = {"path": str(file), "entries": {"redis/blog": {"version": 2, "step": step}}}
+        task = SimpleNamespace(args=arguments, action="rotation_record", async_val=0, check_mode=False)
+        return dict(action.ActionModule(task, *[MagicMock()] * 5).run())
+
+    assert record("introduce") == {"changed": True}
+    assert record("introduce") == {"changed": False}
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    before = file.read_bytes()
 
-    def killed(_: int) -> None:
-        raise KeyboardInterrupt
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(action.os, "fsync", killed)
-    with pytest.raises(KeyboardInterrupt):
-        action.write(file, "new")
-    assert file.read_text() == "old"
+    monkeypatch.setattr(os, "fsync", full)
+    assert record("switch") == {"failed": True, "msg": f"stack_rotation_file: {file}: No space left on device"}
+    assert file.read_bytes() == before
     assert list(tmp_path.iterdir()) == [file]
 
 

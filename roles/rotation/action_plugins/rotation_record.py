@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from ansible.plugins.action import ActionBase
 sys.path.append(str(Path(__file__).resolve().parents[3]))
 
 from filter_plugins.rotation import recorded, rotation_entries, rotation_text
+from module_utils.whole_files import replace_file
 
 
 class ActionModule(ActionBase):
@@ -35,22 +34,7 @@ class ActionModule(ActionBase):
         changed = after != before
         if changed and not self._task.check_mode:
             try:
-                write(path, after)
+                replace_file(path, after.encode(), mode=0o600)
             except OSError as error:
                 return {"failed": True, "msg": f"stack_rotation_file: {path}: {error.strerror}"}
         return {"changed": changed}
-
-
-def write(path: Path, text: str) -> None:
-    """Replace a file of which only its owner may read anything."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            os.fchmod(descriptor, 0o600)
-            stream.write(text)
-            stream.flush()
-            os.fsync(descriptor)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
