@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,11 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+# Python puts a script's own directory on its path, not the project.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from module_utils.whole_files import replace_file
 
 PROJECT = Path(__file__).resolve().parents[1]
 AS_DECLARED, UNKNOWN, DRIFTED, NOT_NOW = 0, 1, 2, 3
@@ -57,25 +61,6 @@ def metrics(report: Mapping[str, Any], found_out: bool, at: float) -> str:
     return "\n".join(lines) + "\n"
 
 
-def replace(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old one or the new one, never half of one.
-
-    :raises OSError: when it cannot be written.
-    """
-    # A dot, and another ending: nobody takes it for a file of figures.
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".new")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            os.fchmod(descriptor, MODE)
-            file.write(text)
-            file.flush()
-            os.fsync(descriptor)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
 def publish(report_file: Path, metrics_file: Path, arguments: Sequence[str], project: Path = PROJECT) -> int:
     """Compare, and write what was found.
 
@@ -92,8 +77,9 @@ def publish(report_file: Path, metrics_file: Path, arguments: Sequence[str], pro
         text = found.read_text(encoding="utf-8") if found.is_file() else ""
     found_out = bool(text) and status in (AS_DECLARED, DRIFTED)
     if text:
-        replace(report_file, text)
-    replace(metrics_file, metrics(json.loads(text) if text else {}, found_out, time.time()))
+        replace_file(report_file, text.encode(), mode=MODE)
+    figures = metrics(json.loads(text) if text else {}, found_out, time.time())
+    replace_file(metrics_file, figures.encode(), mode=MODE)
     return 0 if found_out else 1
 
 

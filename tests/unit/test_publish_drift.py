@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,27 @@ def test_another_run_is_no_failure_and_replaces_nothing(project: Project) -> Non
 def test_status_without_a_report_is_no_success(project: Project) -> None:
     assert project.publish(0, None) == 1
     assert project.figures["success"] == 0
+
+
+def test_whoever_reads_meanwhile_finds_whole_files(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A collector takes every file in its directory with its ending."""
+    assert project.publish(2, report({"pier": 3})) == 0
+    old = (project.report.read_bytes(), project.metrics.read_bytes())
+    sync = os.fsync
+    names: set[str] = set()
+    found: list[tuple[bytes, bytes]] = []
+
+    def synced(descriptor: int) -> None:
+        names.update(path.name for path in project.report.parent.iterdir() if path.suffix in (".json", ".prom"))
+        found.append((project.report.read_bytes(), project.metrics.read_bytes()))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    assert project.publish(0, report({"pier": 0})) == 0
+    new = (project.report.read_bytes(), project.metrics.read_bytes())
+    # Of each file its content and its name.
+    assert found == [old, (new[0], old[1]), (new[0], old[1]), new]
+    assert names == {"drift.json", "drift.prom"}
 
 
 def test_names_of_hosts_are_quoted() -> None:
