@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import shlex
+from functools import cached_property
 from typing import Any
 
 import pytest
 
+from tests.support.background import Background
 from tests.support.runs import Runs, words
 from tests.support.stack import Container, Stack
-from tests.support.visitors import Visitors
 
 START = "Run | Start the containers"
 LATER = pytest.mark.thorough
@@ -34,13 +34,14 @@ until ( -e '/tmp/enough' ) {
     my $socket = $address && IO::Socket::INET->new( PeerAddr => $address, PeerPort => 7000, Timeout => 5 );
     my $answer = '';
     if ($socket) { print $socket "GET / HTTP/1.0\r\n\r\n"; local $/; $answer = <$socket> // ''; }
-    $asked++;
+    print "asked\n" unless $asked++;
     if   ( $answer =~ m{^HTTP/1.0 200 .*mood = (\w+)}s ) { $moods{$1}++ }
     else                                                { $failed++; print "failed: '$address' '$answer' $!\n" }
     select undef, undef, undef, 0.01;
 }
-print "asked $asked, failed $failed, of @{[ sort keys %moods ]}\n";
+printf qq({"asked": %d, "failed": %d, "moods": [%s]}\n), $asked, $failed, join ', ', map { qq("$_") } sort keys %moods;
 """
+"""Asks until /tmp/enough exists; its last line says what it got."""
 
 # The address means one network as long as the visitor meets the toy on no other.
 VISITORS_TOY = {"networks": ["toy"]}
@@ -59,10 +60,20 @@ def toys(mood: str = "jolly", **variables: object) -> str:
     return "--extra-vars=" + json.dumps({"toy_containers": {"visitor": VISITORS_TOY, "overlapping": toy}, **variables})
 
 
-def visitors(stack: Stack) -> Visitors:
-    """Let somebody on the toy's network ask it all the time."""
-    program = ["docker", "exec", "quayside-toy-visitor", "perl", "-e", VISITOR, ADDRESS, str(LIFETIME)]
-    return Visitors(stack.host, shlex.join(program), "docker exec quayside-toy-visitor touch /tmp/enough")
+class ToyVisitors(Background):
+    """Somebody on the toy's network, who asks it all the time while the `with` block lasts."""
+
+    def __init__(self, stack: Stack) -> None:
+        command = ["docker", "exec", "quayside-toy-visitor", "perl", "-e", VISITOR, ADDRESS, str(LIFETIME)]
+        super().__init__(stack.host, command, begun="asked", end="docker exec quayside-toy-visitor touch /tmp/enough")
+
+    @cached_property
+    def result(self) -> dict[str, Any]:
+        """How many requests were `asked` and have `failed`, and the `moods` of the toy that have answered."""
+        last = self.output.splitlines()[-1]
+        assert last.startswith("{"), self.output
+        found: dict[str, Any] = json.loads(last)
+        return found
 
 
 def present(stack: Stack) -> set[str]:
@@ -83,12 +94,12 @@ def test_nobody_notices_that_it_is_replaced(runs: Runs, stack: Stack, toy: Conta
     before = toy.identifier
     merry = toys("merry")
     predicted = runs.converge("--check", merry).changed_items
-    with visitors(stack) as those:
+    with ToyVisitors(stack) as those:
         stack.host.check_output("setsid sh -c %s > /root/slow.log 2>&1 < /dev/null &", SLOW)
         assert runs.converge(merry).changed_items == predicted == {(START, "toy-overlapping")}
-    assert those.failed == 0, those.output
-    assert those.asked > 100
-    assert those.words == ["jolly", "merry"]
+    assert those.result["failed"] == 0, those.output
+    assert those.result["asked"] > 100
+    assert those.result["moods"] == ["jolly", "merry"]
     slow = stack.host.file("/root/slow.log").content_string
     assert "200 OK" in slow
     assert "mood = jolly" in slow
@@ -102,14 +113,14 @@ def test_nobody_notices_that_it_is_replaced(runs: Runs, stack: Stack, toy: Conta
 def test_successor_that_is_not_healthy_replaces_nothing(runs: Runs, stack: Stack, toy: Container) -> None:
     """It listens and answers, with errors; nobody gets one. The run says why; the old declaration still holds."""
     before = toy.identifier
-    with visitors(stack) as those:
+    with ToyVisitors(stack) as those:
         failed = runs.play("converge.yml", toys("sullen", container_healthy_timeout=12))
     assert failed.returncode != 0
     assert f"{NAME} did not become healthy" in words(failed)
     assert "status 500" in words(failed)
     assert "toy: ready" in words(failed)
     assert "goes on to serve" in words(failed)
-    assert (those.failed, those.words) == (0, ["jolly"]), those.output
+    assert (those.result["failed"], those.result["moods"]) == (0, ["jolly"]), those.output
     assert present(stack) == {NAME}
     toy.forget()
     assert toy.identifier == before
@@ -135,11 +146,11 @@ def test_successor_that_is_not_healthy_replaces_nothing(runs: Runs, stack: Stack
 def test_killed_run_is_finished_by_the_next(runs: Runs, stack: Stack, toy: Container, task: str) -> None:
     """Wherever it was killed, somebody serves, and what a check run says of the next one is what it does."""
     assert toy.identifier
-    with visitors(stack) as those:
+    with ToyVisitors(stack) as those:
         assert runs.play("converge.yml", toys("merry"), PRESSDOCK_DIE_BEFORE=task).returncode == -9
         predicted = runs.converge("--check", toys("merry")).changed_items
         assert runs.converge(toys("merry")).changed_items == predicted
-    assert (those.failed, those.words) == (0, ["jolly", "merry"]), those.output
+    assert (those.result["failed"], those.result["moods"]) == (0, ["jolly", "merry"]), those.output
     assert present(stack) == {NAME}
     assert runs.converge(toys("merry")).changes == []
 

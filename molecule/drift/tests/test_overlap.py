@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import shlex
 
 import pytest
 
 from tests.support.runs import Runs
 from tests.support.sites import Site
 from tests.support.stack import Stack
-from tests.support.visitors import WEB_VISITOR, Visitors
+from tests.support.visitors import Visitors
+from tests.support.visits import Plan
 
 START = "Run | Start the containers"
 DATA = "/srv/harbour/quayside"
@@ -40,18 +40,19 @@ def slow_request(site: Site) -> str:
 def test_no_request_fails_while_the_sites_are_replaced(runs: Runs, stack: Stack, sites: list[Site]) -> None:
     runs.converge()
     before = {name: one.identifier for name, one in runs.engine_now().items()}
-    program = ["python3", "-c", WEB_VISITOR, f"{DATA}/ca/ca.crt", str(sites[0].port), "/root/enough"]
-    stack.host.check_output("rm -f /root/enough; mkdir -p $(dirname %s); printf %%s %s > %s", PLUGIN, SLOW_PAGE, PLUGIN)
+    domains = [site.domain for site in sites]
+    plan = Plan("127.0.0.1", sites[0].port, domains, f"{DATA}/ca/ca.crt", new=2, unique=True, patience=60)
+    stack.host.check_output("mkdir -p $(dirname %s); printf %%s %s > %s", PLUGIN, SLOW_PAGE, PLUGIN)
     changed = "--extra-vars=" + json.dumps(SETTING)
     predicted = runs.converge("--check", changed).changed_items
-    with Visitors(stack.host, shlex.join([*program, *(site.domain for site in sites)]), "touch /root/enough") as those:
+    with Visitors(stack.host, plan) as those:
         stack.host.check_output("setsid sh -c %s > /root/slow.log 2>&1 < /dev/null &", slow_request(sites[0]))
         reported = runs.converge(changed).changed_items
     stack.host.check_output("rm %s", PLUGIN)
 
-    assert those.failed == 0, those.output
-    assert set(those.words) == {site.domain for site in sites}
-    assert those.asked > 50
+    assert those.result.failures == {}
+    assert set(those.result.asked) == set(domains)
+    assert sum(those.result.asked.values()) > 50
     slow = stack.host.file("/root/slow.log").content_string
     assert slow == "slept 200"
     replaced = {f"wordpress-{name}" for name in ("cron", *(site.name for site in sites))}
