@@ -12,6 +12,8 @@ import yaml
 
 from tests.support.runs import Runs, words
 from tests.support.stack import Container, Stack
+from tests.support.visitors import Visitors
+from tests.support.visits import Plan
 from tests.support.web import Web
 
 PLACED, LOADED = ("Configuration | Name what differed", "nginx"), ("Reload | Load what is declared", "nginx")
@@ -246,29 +248,31 @@ def test_static_site_comes_and_goes(
 def test_no_request_is_dropped(runs: Runs, stack: Stack, process: Process, tmp_path: Path) -> None:
     """While visitors ask without a pause: reloads by hand, one after the other, then those of runs."""
     before = process()
-    script = (Path(__file__).parents[1] / "files/visitors.py").read_text(encoding="utf-8")
-    stack.host.check_output("printf %%s %s > /root/visitors.py", script)
     stack.host.check_output(
         f"cd {DATA}/volumes/static/manual && head -c 40000000 /dev/zero > large.bin && echo manual > index.html"
     )
-    stack.host.check_output(
-        "nohup python3 /root/visitors.py 198.51.100.1 8444 tools.example.test /srv/harbour/authority/ca.crt"
-        " /manual/ /manual/large.bin > /root/visitors.json 2> /root/visitors.err < /dev/null &"
-        " echo $! > /root/visitors.pid"
+    plan = Plan(
+        "198.51.100.1",
+        8444,
+        ["tools.example.test"],
+        "/srv/harbour/authority/ca.crt",
+        new=4,
+        kept=4,
+        slow=2,
+        path="/manual/",
+        slow_path="/manual/large.bin",
+        contains="manual",
     )
     try:
-        stack.host.check_output(f"for i in $(seq 20); do {LOAD}; sleep 0.7; done")
-        other = as_variables(tmp_path, nginx_static_max_age=380, certificates_days=380, certificates_renew_days=340)
-        assert {ISSUED, PLACED, LOADED} <= runs.converge(other).changed_items
-        runs.converge()
+        with Visitors(stack.host, plan) as visitors:
+            stack.host.check_output(f"for i in $(seq 20); do {LOAD}; sleep 0.7; done")
+            other = as_variables(tmp_path, nginx_static_max_age=380, certificates_days=380, certificates_renew_days=340)
+            assert {ISSUED, PLACED, LOADED} <= runs.converge(other).changed_items
+            runs.converge()
     finally:
-        stack.host.check_output("kill $(cat /root/visitors.pid)")
-        stack.host.check_output("timeout 60 tail --pid=$(cat /root/visitors.pid) -f /dev/null")
         stack.host.check_output(f"rm {DATA}/volumes/static/manual/large.bin")
-    assert stack.host.file("/root/visitors.err").content_string == ""
-    counts = json.loads(stack.host.check_output("cat /root/visitors.json"))
-    assert counts["reasons"] == []
-    assert counts.get("failed", 0) == 0
-    assert min(counts["kept"], counts["new"]) > 100
-    assert counts["slow"] >= 2
+    assert visitors.result.failures == {}
+    answered = visitors.result.answered
+    assert min(answered["kept"], answered["new"]) > 100
+    assert answered["slow"] >= 2
     assert process() == before
