@@ -14,11 +14,14 @@ from typing import Any
 import pytest
 
 from filter_plugins.secrets import derive_secret
+from tests.support.background import Background
+from tests.support.cases import DATA
 from tests.support.interruption import kill_tree
-from tests.support.returning_visitors import ReturningVisitors
 from tests.support.runs import PROJECT, Runs, words
 from tests.support.sites import Site
 from tests.support.stack import Stack
+from tests.support.visitors import Visitors
+from tests.support.visits import Plan, Result
 from tests.support.wordpress import evaluate
 
 ROTATE = str(PROJECT / "playbooks/rotate.yml")
@@ -175,7 +178,9 @@ class Rotated:
     """A rotation while visitors kept coming."""
 
     output: str
-    visitors: ReturningVisitors
+    visits: Result
+    arguments: str
+    """The arguments of all processes of the machine, as they were again and again."""
     before: dict[str, bool]
     """Which versions of the password opened the door at first."""
 
@@ -185,12 +190,18 @@ def rotated(
     request: pytest.FixtureRequest, stack: Stack, sites: list[Site], rotate: Callable[[str], str], doors: Doors
 ) -> Rotated:
     """Rotate a password that the site needs for every page."""
-    visitors = ReturningVisitors(stack.host, next(site for site in sites if site.name == "market"))
+    site = next(site for site in sites if site.name == "market")
+    authority = f"{DATA}/ca/ca.crt"
+    # One after the other, each page made by PHP. A request that fails is made once more, a second later.
+    plan = Plan(
+        "127.0.0.1", site.port, [site.domain], authority, new=1, unique=True, pause=0.2, patience=20, repeat_after=1
+    )
+    processes = Background(stack.host, ["sh", "-c", "while ps -eo args; do sleep 0.2; done"], read="sort --unique")
     door = doors.database if request.param == "database/market" else doors.cache
     before = {str(version): door("market", version) for version in (1, 2)}
-    with visitors:
+    with Visitors(stack.host, plan) as visitors, processes:
         output = rotate(request.param)
-    return Rotated(output, visitors, before)
+    return Rotated(output, visitors.result, processes.output, before)
 
 
 @pytest.mark.destructive
@@ -212,8 +223,8 @@ def test_old_value_is_dead_and_the_new_one_lives(
 
 @pytest.mark.destructive
 def test_no_request_fails_twice(rotated: Rotated) -> None:
-    assert len(rotated.visitors.statuses) > 20
-    assert rotated.visitors.failed == []
+    assert sum(rotated.visits.asked.values()) > 20
+    assert rotated.visits.lost == {}
 
 
 @pytest.mark.destructive
@@ -221,9 +232,9 @@ def test_no_secret_is_printed_or_an_argument(
     rotated: Rotated, request: pytest.FixtureRequest, doors: Doors, runs: Runs
 ) -> None:
     name = request.node.callspec.params["rotated"]
-    assert "php-fpm" in rotated.visitors.arguments, "control"
+    assert "php-fpm" in rotated.arguments, "control"
     for version in (1, 2):
-        assert doors.secret(name, version) not in rotated.visitors.arguments
+        assert doors.secret(name, version) not in rotated.arguments
         assert doors.secret(name, version) not in runs.output()
 
 
