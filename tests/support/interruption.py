@@ -6,11 +6,9 @@ Imported by the callback plugin `interruption` as well, so it needs nothing but 
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
 import signal
-import socket
 import ssl
 import threading
 import time
@@ -18,6 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tests.support.visits import PAGE, Client, Connection, Watch, trust
 
 CONTROLLER_ACTIONS = {
     *("assert", "debug", "fail", "include_role", "include_tasks", "include_vars", "import_role", "import_tasks"),
@@ -102,45 +102,19 @@ class Visitor:
     """Seconds between two questions."""
     patience: float = 10.0
     """Seconds that an answer may take."""
-    _outages: list[tuple[float, float, str]] = field(default_factory=list)
-    _last: float = field(default_factory=time.monotonic)
-    _failing_since: float | None = None
-    _reason: str = ""
     _answers: int = 0
     _end: threading.Event = field(default_factory=threading.Event)
+    _tls: ssl.SSLContext = field(default_factory=trust)
+    _watch: Watch = field(default_factory=Watch)
 
     def ask(self) -> str:
         """Ask once; returns why there was no page, or nothing."""
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        try:
-            with (
-                socket.create_connection((self.address, self.port), timeout=self.patience) as plain,
-                context.wrap_socket(plain, server_hostname=self.domain) as secured,
-            ):
-                request = f"GET {self.path} HTTP/1.1\r\nHost: {self.domain}:{self.port}\r\nConnection: close\r\n\r\n"
-                secured.sendall(request.encode())
-                answer = http.client.HTTPResponse(secured)
-                answer.begin()
-                body = answer.read()
-        except (OSError, http.client.HTTPException) as error:
-            return f"{type(error).__name__}: {error}"
-        if answer.status != http.client.OK:
-            return f"status {answer.status}"
-        return "" if b"</html>" in body else "half a page"
-
-    @property
-    def answers(self) -> int:
-        """How many pages came."""
-        return self._answers
+        connection = Connection((self.address, self.port), self.domain, self._tls, self.patience)
+        return Client(connection, contains=PAGE).ask(self.path)
 
     def outages(self) -> list[tuple[float, str]]:
         """Return the seconds of each time without a page, from the last one before to the first one after, and why."""
-        found = [(end - start, reason) for start, end, reason in self._outages]
-        if self._failing_since is not None:
-            found.append((time.monotonic() - self._failing_since, self._reason))
-        return found
+        return [(outage.length, outage.reason) for outage in self._watch.outages()]
 
     def wait(self, seconds: float) -> bool:
         """Wait until a question that is asked from now on is answered; tells whether one was."""
@@ -153,21 +127,13 @@ class Visitor:
 
     def forget(self) -> None:
         """Begin to count anew."""
-        self._outages.clear()
+        self._watch.forget()
 
     def _visit(self) -> None:
         while not self._end.is_set():
             reason = self.ask()
-            now = time.monotonic()
-            if reason:
-                if self._failing_since is None:
-                    self._failing_since, self._reason = self._last, reason
-            else:
-                if self._failing_since is not None:
-                    self._outages.append((self._failing_since, now, self._reason))
-                    self._failing_since = None
-                self._last = now
-                self._answers += 1
+            self._watch.note(reason)
+            self._answers += not reason
             self._end.wait(self.pause)
 
     @contextlib.contextmanager

@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.support import background
 from tests.support.background import Background
+from tests.support.interruption import Visitor
 from tests.support.visitors import Visitors
 from tests.support.visits import SLICE, SLOWNESS, Plan, Result
 
@@ -438,6 +439,25 @@ def test_kept_connection_that_ends_within_an_answer_is_a_failure(host: Any, serv
     result = visit(host, server, server.plan(kept=1, contains=""))
     assert result.asked_again == 0
     assert sum(result.lost.values()) == len(server.asked) // 3
+
+
+# --- On the controller ------------------------------------------------------------------------------------------------
+
+
+def test_visitor_on_the_controller_asks_alike(server: Server) -> None:
+    """For a whole page, by any certificate."""
+    visitor = Visitor("127.0.0.1", int(server.server_address[1]), "third.example.test", path="/berth", pause=0.01)
+    assert visitor.ask() == ""
+    with visitor.visiting():
+        assert visitor.wait(20)
+        server.behaviour = lambda request: request.page(length=99)
+        server.wait(2)
+        server.behaviour = Request.page
+        assert visitor.wait(20)
+    assert [reason for _, reason in visitor.outages()] == ["19 of 99 bytes"]
+    assert {(name, path) for _, name, path, _ in server.asked} == {
+        (f"third.example.test:{server.server_address[1]}", "/berth")
+    }
 
 
 # --- Programs ---------------------------------------------------------------------------------------------------------
