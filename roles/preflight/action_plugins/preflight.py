@@ -195,8 +195,8 @@ class ActionModule(ActionBase):
         return []
 
     def _certificate_problems(self, values: Mapping[str, Any], variables: Mapping[str, Any]) -> list[str]:
-        """Check the certificates and keys that sites and others bring, looked up where the web server will."""
-        templar = self._templar_for({**variables, "__preflight_path": ""}, PROJECT / "roles" / "nginx")
+        """Check the certificates and keys that sites and others bring, looked up where the certificates role will."""
+        templar = self._templar_for({**variables, "__preflight_path": ""}, PROJECT / "roles" / "certificates")
         problems: list[str] = []
         pairs = [
             (
