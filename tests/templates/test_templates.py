@@ -184,13 +184,18 @@ def test_second_set_differs_from_every_default() -> None:
 
 
 SERVICES = [role for role in role_names() if f"__{role}_service" in load(ROLES / role / "vars" / "main.yml")]
+STORES = [role for role in role_names() if f"__{role}_certificate_store" in load(ROLES / role / "vars" / "main.yml")]
+
+
+def problems(entry: dict[str, Any], role: str, entry_point: str, option: str) -> list[str]:
+    """Return what an internal role's own specification has against an entry of one of its lists."""
+    specification = load(ROLES / role / "meta" / "argument_specs.yml")["argument_specs"][entry_point]["options"]
+    return list(ArgumentSpecValidator({option: specification[option]}).validate({option: [entry]}).error_messages)
 
 
 def service_problems(service: dict[str, Any]) -> list[str]:
     """Return what the container role's own specification has against a service's dictionary."""
-    specification = load(ROLES / "container" / "meta" / "argument_specs.yml")["argument_specs"]["prepare"]["options"]
-    validator = ArgumentSpecValidator({"container_services": specification["container_services"]})
-    return list(validator.validate({"container_services": [service]}).error_messages)
+    return problems(service, "container", "prepare", "container_services")
 
 
 @each_set
@@ -200,6 +205,24 @@ def test_service_is_what_the_container_role_takes(role: str, variable_set: str) 
     service = resolve(role, f"__{role}_service", variable_set)
     assert not service_problems(service)
     assert service_problems({**service, "containres": []})
+
+
+@each_set
+@pytest.mark.parametrize("role", STORES)
+def test_certificate_store_is_what_the_certificates_role_takes(role: str, variable_set: str) -> None:
+    """A run of the whole stack does not ask this. The store is named after the role, as its tag is."""
+    store = resolve(role, f"__{role}_certificate_store", variable_set)
+    assert not problems(store, "certificates", "main", "certificates_stores")
+    assert problems({**store, "certificate": []}, "certificates", "main", "certificates_stores")
+    assert store["name"] == role
+    assert store["owner"] in resolve(role, "base_image_users", variable_set)
+    assert store["certificates"]
+    # The host's side of one of the service's volumes.
+    data = resolve(role, "stack_data_dir", variable_set)
+    volumes = [
+        volume for one in resolve(role, f"__{role}_service", variable_set)["containers"] for volume in one["volumes"]
+    ]
+    assert store["directory"] in [f"{data}/volumes/{volume['location']}" for volume in volumes]
 
 
 @each_set

@@ -1,6 +1,7 @@
 """The certificates: issued once, issued again when they have to be, and never without saying why."""
 
 import datetime as dt
+import hashlib
 import os
 import stat
 import sys
@@ -38,7 +39,7 @@ def _as_anybody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "chown", lambda path, _uid, _gid, **options: chown(path, *ours, **options))
     monkeypatch.setattr(os, "fchown", lambda handle, _uid, _gid: fchown(handle, *ours))
     if os.getuid() != 0:
-        monkeypatch.setattr(module.Keeper, "_keep_mode", keep_mode_only)
+        monkeypatch.setattr(module.Target, "keep_mode", keep_mode_only)
 
 
 def keep_mode_only(self: Any, path: Path, _uid: int, _gid: int, mode: int) -> None:
@@ -50,33 +51,48 @@ def keep_mode_only(self: Any, path: Path, _uid: int, _gid: int, mode: int) -> No
 
 
 Run = Callable[..., dict[str, Any]]
+SHOP = {"name": "shop", "domains": ["a.test"]}
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """Return a function that runs the module's work in a directory of its own."""
+def run_stores(tmp_path: Path) -> Run:
+    """Return a function that runs the module's work in a directory of its own, with stores by their names."""
 
-    def run_module(
-        *certificates: dict[str, Any], check: bool = False, now: dt.datetime = NOW, **parameters: Any
-    ) -> dict[str, Any]:
-        entries = [
-            {"certificate": "", "key": "", **c} for c in certificates or ({"name": "shop", "domains": ["a.test"]},)
-        ]
+    def run_module(check: bool = False, now: dt.datetime = NOW, common: Any = None, **stores: Any) -> dict[str, Any]:
+        declared = []
+        for name, store in stores.items():
+            entries = [{"certificate": "", "key": "", **entry} for entry in store["certificates"]]
+            own = {"name": name, "directory": str(tmp_path / name), "uid": os.getuid(), "gid": os.getgid()}
+            declared.append({"remove_undeclared": True, **own, **store, "certificates": entries})
         everything = {
             "authority_directory": str(tmp_path / "ca"),
-            "directory": str(tmp_path / "tls"),
-            "uid": os.getuid(),
-            "gid": os.getgid(),
             "organization": "quayside",
             "authority_days": 3650,
             "certificate_days": 397,
             "renew_days": 60,
-            "remove_undeclared": True,
-            "certificates": entries,
-            **parameters,
+            "stores": declared,
+            **(common or {}),
         }
-        result: dict[str, Any] = module.Keeper(everything, check, now).run()
+        result: dict[str, Any] = module.look_after(everything, check, now)
         return result
+
+    return run_module
+
+
+@pytest.fixture
+def run(run_stores: Run) -> Run:
+    """Return a function that does so with one store, `tls`, whose results are then among the others."""
+
+    def run_module(
+        *certificates: dict[str, Any],
+        check: bool = False,
+        now: dt.datetime = NOW,
+        remove_undeclared: bool = True,
+        **common: Any,
+    ) -> dict[str, Any]:
+        store = {"certificates": certificates or (SHOP,), "remove_undeclared": remove_undeclared}
+        result = run_stores(check, now, common, tls=store)
+        return {**result, **result["stores"]["tls"]}
 
     return run_module
 
@@ -183,7 +199,7 @@ def test_renews_in_time(run: Run, tmp_path: Path, days: int) -> None:
 def test_issues_again_for_other_domains(run: Run, tmp_path: Path) -> None:
     run()
     result = run({"name": "shop", "domains": ["a.test", "b.test"]})
-    assert result["changes"] == ["shop: issued for a.test, b.test (was for a.test)"]
+    assert result["changes"] == ["tls/shop: issued for a.test, b.test (was for a.test)"]
     assert pairs.certificate_names(leaf(tmp_path)) == {"a.test", "b.test"}
 
 
@@ -195,7 +211,7 @@ def test_replaces_what_cannot_be_read(run: Run, tmp_path: Path, content: str) ->
     path = tmp_path / "tls" / "shop.pem"
     path.chmod(0o600)
     path.write_text(content, encoding="latin-1")
-    assert run()["changes"] == ["shop: issued for a.test (unreadable)"]
+    assert run()["changes"] == ["tls/shop: issued for a.test (unreadable)"]
     assert not run()["changed"]
 
 
@@ -261,7 +277,8 @@ def test_removes_what_is_not_declared(run: Run, tmp_path: Path) -> None:
     run({"name": "shop", "domains": ["a.test"]}, {"name": "gone", "domains": ["b.test"]})
     (tmp_path / "tls" / "note.txt").write_text("not a certificate")
     result = run()
-    assert result["changes"] == ["gone.pem: removed (not declared)"]
+    assert result["changes"] == [f"{tmp_path}/tls/gone.pem: removed (not declared)"]
+    assert result["diff"]["before"].splitlines()[-1] == "tls/gone: not declared"
     assert sorted(path.name for path in (tmp_path / "tls").iterdir()) == ["note.txt", "shop.pem"]
 
 
@@ -350,7 +367,7 @@ def test_crash_while_writing_leaves_nothing_behind(run: Run, tmp_path: Path) -> 
     run()
     leftover = tmp_path / "tls" / ".new-abc"
     leftover.write_text("half")
-    assert run()["changes"] == [".new-abc: removed (left behind by a run that was cut off)"]
+    assert run()["changes"] == [f"{leftover}: removed (left behind by a run that was cut off)"]
     assert not leftover.exists()
 
 
@@ -444,12 +461,135 @@ def test_result_never_holds_a_key(run: Run, tmp_path: Path) -> None:
     assert "PRIVATE" not in repr(result)
 
 
-def test_unusable_pair_stops_before_anything_of_it_is_written(run: Run, tmp_path: Path) -> None:
+def test_unusable_pair_stops_before_anything_is_written(run: Run, tmp_path: Path) -> None:
     certificate, _ = given()
     _, key = given()
-    with pytest.raises(module.CertificateError, match="shop: the key does not belong to the certificate"):
-        run({"name": "shop", "domains": ["a.test"], "certificate": certificate, "key": key})
-    assert not (tmp_path / "tls" / "shop.pem").exists()
+    with pytest.raises(module.CertificateError, match="tls/shop: the key does not belong to the certificate"):
+        run(
+            {"name": "first", "domains": ["a.test"]},
+            {"name": "shop", "domains": ["a.test"], "certificate": certificate, "key": key},
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- Several stores in one run ---------------------------------------------------------------------------------------
+
+FTP = {"certificates": [{"name": "shop", "domains": ["ftp.test"]}]}
+WEB = {"certificates": [SHOP, {"name": "blog", "domains": ["b.test"]}]}
+
+
+def test_stores_share_the_authority(run_stores: Run, tmp_path: Path) -> None:
+    """Each has its own files and its own answer, also where names are the same."""
+    result = run_stores(web=WEB, ftp=FTP)
+    authority = x509.load_pem_x509_certificate((tmp_path / "ca" / "ca.crt").read_bytes())
+    for store, names in {"web": ["blog", "shop"], "ftp": ["shop"]}.items():
+        assert sorted(path.stem for path in (tmp_path / store).iterdir()) == names
+        assert sorted(result["stores"][store]["certificates"]) == names
+        for file in names:
+            certificate = x509.load_pem_x509_certificate((tmp_path / store / f"{file}.pem").read_bytes())
+            certificate.verify_directly_issued_by(authority)
+    assert [change for change in result["changes"] if "/shop:" in change] == [
+        "web/shop: issued for a.test (missing)",
+        "ftp/shop: issued for ftp.test (missing)",
+    ]
+    assert sum("made a certificate authority" in change for change in result["changes"]) == 1
+    assert result["diff"]["after"].count("ftp/shop: ftp.test, until") == 1
+
+
+def test_second_run_of_stores_changes_nothing(run_stores: Run) -> None:
+    first = run_stores(web=WEB, ftp=FTP)
+    second = run_stores(web=WEB, ftp=FTP)
+    assert second["changes"] == []
+    assert second["stores"] == first["stores"]
+    # What else is looked after is no part of a store's answer.
+    assert run_stores(ftp=FTP)["stores"] == {"ftp": first["stores"]["ftp"]}
+
+
+def test_digest_is_that_of_earlier_releases(run_stores: Run, tmp_path: Path) -> None:
+    """Another one would have every server load, or start with, what it has already."""
+    digest = run_stores(web=WEB, ftp=FTP)["stores"]["web"]["digest"]
+    files = [tmp_path / "web" / f"{name}.pem" for name in ("blog", "shop")]
+    fingerprints = [x509.load_pem_x509_certificate(path.read_bytes()).fingerprint(hashes.SHA256()) for path in files]
+    chains = hashlib.sha256("\n".join(one.hex() for one in fingerprints).encode()).hexdigest()[:16]
+    written = [path.stat().st_mtime_ns for path in files]
+    assert digest == hashlib.sha256(f"{chains} {written}".encode()).hexdigest()[:16]
+
+
+def test_nonsense_in_the_second_store_stops_before_the_first_is_written(run_stores: Run, tmp_path: Path) -> None:
+    _, foreign = given()
+    certificate, _ = given()
+    for entry, message in (
+        ({"name": "shop", "domains": ["a b"]}, "ftp/shop: 'a b' is neither"),
+        ({**SHOP, "certificate": certificate, "key": foreign}, "ftp/shop: the key does not belong"),
+    ):
+        with pytest.raises(module.CertificateError, match=message):
+            run_stores(web=WEB, ftp={"certificates": [entry]})
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_undeclared_file_concerns_its_own_store_alone(run_stores: Run, tmp_path: Path) -> None:
+    run_stores(web=WEB, ftp=FTP)
+    # The other store has a certificate of that name.
+    (tmp_path / "ftp" / "blog.pem").write_text("stranger")
+    (tmp_path / "web" / "gone.pem").write_text("stranger")
+    lasting = {**WEB, "remove_undeclared": False}
+    result = run_stores(web=lasting, ftp=FTP)
+    assert result["changes"] == [f"{tmp_path}/ftp/blog.pem: removed (not declared)"]
+    assert {name: store["undeclared"] for name, store in result["stores"].items()} == {"web": ["gone.pem"], "ftp": []}
+    assert (tmp_path / "web" / "blog.pem").exists()
+    assert not (tmp_path / "ftp" / "blog.pem").exists()
+
+
+def test_check_of_a_store_that_would_change_knows_the_others_digest(run_stores: Run, tmp_path: Path) -> None:
+    first = run_stores(web=WEB, ftp=FTP)
+    (tmp_path / "ftp" / "shop.pem").unlink()
+    (tmp_path / "web" / "gone.pem").write_text("its removal makes no other digest")
+    predicted = run_stores(check=True, web=WEB, ftp=FTP)
+    assert not (tmp_path / "ftp" / "shop.pem").exists()
+    assert predicted["stores"]["ftp"]["digest"] == "unissued"
+    assert predicted["stores"]["web"] == first["stores"]["web"]
+    repaired = run_stores(web=WEB, ftp=FTP)
+    assert repaired["changes"] == predicted["changes"]
+    assert repaired["stores"]["web"] == first["stores"]["web"]
+    assert repaired["stores"]["ftp"]["digest"] != first["stores"]["ftp"]["digest"]
+
+
+def test_leftovers_of_every_store_are_removed(run_stores: Run, tmp_path: Path) -> None:
+    run_stores(web=WEB, ftp=FTP)
+    leftovers = [tmp_path / folder / ".new-abc" for folder in ("ca", "web", "ftp")]
+    for path in leftovers:
+        path.write_text("half")
+    assert len(run_stores(check=True, web=WEB, ftp=FTP)["changes"]) == 3
+    assert all(path.exists() for path in leftovers)
+    run_stores(web=WEB, ftp=FTP)
+    assert not any(path.exists() for path in leftovers)
+
+
+@pytest.mark.parametrize(
+    ("name", "directory", "message"),
+    [
+        ("web", "elsewhere", "declared twice: web"),
+        ("ftp", "web/../web", "ftp: .* is the directory of web"),
+        ("ftp", "ca", "ftp: .* is the directory of the certificate authority"),
+        ("", "ftp", "'' is no name"),
+    ],
+)
+def test_stores_are_apart(tmp_path: Path, name: str, directory: str, message: str) -> None:
+    owner = {"uid": os.getuid(), "gid": os.getgid(), "remove_undeclared": True, "certificates": []}
+    parameters = {
+        "authority_directory": str(tmp_path / "ca"),
+        "organization": "quayside",
+        "authority_days": 3650,
+        "certificate_days": 397,
+        "renew_days": 60,
+        "stores": [
+            {"name": "web", "directory": str(tmp_path / "web"), **owner},
+            {"name": name, "directory": str(tmp_path / directory), **owner},
+        ],
+    }
+    with pytest.raises(module.CertificateError, match=message):
+        module.look_after(parameters, False, NOW)
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- Parameters ------------------------------------------------------------------------------------------------------
@@ -476,6 +616,14 @@ def test_refuses_nonsense(run: Run, entry: dict[str, Any], message: str) -> None
 def test_refuses_a_name_twice(run: Run) -> None:
     with pytest.raises(module.CertificateError, match="declared twice: shop"):
         run(*[{"name": "shop", "domains": ["a.test"]}] * 2)
+
+
+def test_refuses_a_directory_in_the_place_of_a_file(run: Run, tmp_path: Path) -> None:
+    """Also a check run says so."""
+    (tmp_path / "tls" / "shop.pem").mkdir(parents=True)
+    for check in (True, False):
+        with pytest.raises(module.CertificateError, match=r"tls/shop: .*/tls/shop.pem is a directory; remove it"):
+            run(check=check)
 
 
 def test_refuses_to_renew_always(run: Run) -> None:

@@ -47,14 +47,15 @@ short_description: Keep a certificate authority and the server certificates of a
 description:
   - Makes a certificate authority once, and keeps one server certificate per entry, signed by it or given by the
     operator.
-  - One run looks after all of them, because a module run costs more than all the work inside.
+  - A store is the directory with one service's certificates. One run looks after all stores, because a module run costs
+    more than all the work inside. What is declared of all of them is checked before anything is written.
   - Each certificate is one file, C(NAME.pem), with the private key and the chain. One file can be replaced in one
     step, so a server that starts at any moment never finds a key beside another key's certificate.
   - The authority is never replaced. A broken one is an error that says what to do.
 attributes:
   check_mode:
     support: full
-    description: Nothing is written; RV(digest) is C(unissued) where it cannot be known beforehand.
+    description: Nothing is written; RV(stores.digest) is C(unissued) where it cannot be known beforehand.
   diff_mode:
     support: full
     description: Shows names and dates, never a key.
@@ -65,18 +66,6 @@ options:
   authority_directory:
     description: Directory for C(ca.key) (0600) and C(ca.crt) (0644), owned by root.
     type: path
-    required: true
-  directory:
-    description: Directory for the server certificates. In it are only files called C(*.pem) of this module.
-    type: path
-    required: true
-  uid:
-    description: User id that owns the server certificates (mode 0400).
-    type: int
-    required: true
-  gid:
-    description: Group id of the server certificates.
-    type: int
     required: true
   organization:
     description: Name of the stack, for the authority's subject.
@@ -90,50 +79,74 @@ options:
     description: Validity of a new server certificate, in days. It never outlives the authority.
     type: int
     default: 397
-  remove_undeclared:
-    description: Remove files called C(*.pem) that are not declared. Otherwise RV(undeclared) only names them.
-    type: bool
-    default: true
   renew_days:
     description: A certificate that is valid for fewer days than this is issued again.
     type: int
     default: 60
-  certificates:
-    description: The server certificates.
+  stores:
+    description: The stores.
     type: list
     elements: dict
     required: true
     suboptions:
       name:
-        description: Name of the file, without C(.pem).
+        description: Name of the store, for instance that of the service that reads it.
         type: str
         required: true
-      domains:
-        description: Host names and addresses that it is valid for.
+      directory:
+        description: Directory for the server certificates. In it are only files called C(*.pem) of this store.
+        type: path
+        required: true
+      uid:
+        description: User id that owns the server certificates (mode 0400).
+        type: int
+        required: true
+      gid:
+        description: Group id of the server certificates.
+        type: int
+        required: true
+      remove_undeclared:
+        description: Remove files called C(*.pem) that are not declared. Otherwise RV(stores.undeclared) names them.
+        type: bool
+        default: true
+      certificates:
+        description: The server certificates.
         type: list
-        elements: str
+        elements: dict
         required: true
-      certificate:
-        description: The operator's own certificate and chain, PEM. Empty for one of the authority.
-        type: str
-        default: ""
-      key:
-        description: The private key of O(certificates[].certificate), PEM without a passphrase.
-        type: str
-        default: ""
+        suboptions:
+          name:
+            description: Name of the file, without C(.pem).
+            type: str
+            required: true
+          domains:
+            description: Host names and addresses that it is valid for.
+            type: list
+            elements: str
+            required: true
+          certificate:
+            description: The operator's own certificate and chain, PEM. Empty for one of the authority.
+            type: str
+            default: ""
+          key:
+            description: The private key of O(stores[].certificates[].certificate), PEM without a passphrase.
+            type: str
+            default: ""
 """
 
 EXAMPLES = r"""
 - name: Keep the certificates
   tls_certificates:
     authority_directory: /srv/shop/ca
-    directory: /srv/shop/tls
-    uid: 612
-    gid: 612
     organization: shop
-    certificates:
-      - name: shop
-        domains: [shop.example.org, www.shop.example.org]
+    stores:
+      - name: web
+        directory: /srv/shop/tls
+        uid: 612
+        gid: 612
+        certificates:
+          - name: shop
+            domains: [shop.example.org, www.shop.example.org]
 """
 
 RETURN = r"""
@@ -142,25 +155,30 @@ changes:
   type: list
   elements: str
   returned: always
-  sample: ["shop: issued for shop.example.org (missing)"]
-digest:
-  description: Digest over all certificates as they are now on the target and when each was written; C(unissued) in
-    check mode where it would change.
-  type: str
-  returned: always
-certificates:
-  description: For each name its C(fingerprint) (SHA-256, hexadecimal), C(not_after) (ISO 8601, UTC), C(domains),
-    C(source), and C(key_type) (C(EC) or C(RSA), empty where it is not known yet).
+  sample: ["web/shop: issued for shop.example.org (missing)"]
+stores:
+  description: The stores by name.
   type: dict
   returned: always
+  contains:
+    digest:
+      description: Digest over all certificates of the store as they are now on the target and when each was written;
+        C(unissued) in check mode where it would change.
+      type: str
+      returned: always
+    certificates:
+      description: For each name its C(fingerprint) (SHA-256, hexadecimal), C(not_after) (ISO 8601, UTC), C(domains),
+        C(source), and C(key_type) (C(EC) or C(RSA), empty where it is not known yet).
+      type: dict
+      returned: always
+    undeclared:
+      description: Names of the files that are not declared and were left where they are.
+      type: list
+      elements: str
+      returned: always
 authority:
   description: The authority's C(path), C(fingerprint) and C(not_after).
   type: dict
-  returned: always
-undeclared:
-  description: Names of the files that are not declared and were left where they are.
-  type: list
-  elements: str
   returned: always
 library_missing:
   description: True when cryptography is missing on the target. Then nothing was looked at.
@@ -170,6 +188,7 @@ library_missing:
 
 UNISSUED = "unissued"
 COMMON_NAME_LIMIT = 64
+FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 CLOCK_TOLERANCE = dt.timedelta(hours=1)
 """New certificates are valid from a little before now, so that a client whose clock is behind takes them."""
 
@@ -190,6 +209,11 @@ class Current(NamedTuple):
 
     text: str
     chain: list[Any]
+
+
+def normal_names(entry: dict[str, Any]) -> list[str]:
+    """Return what a certificate is declared to be for, in the one comparable form."""
+    return [normal_name(domain) for domain in entry["domains"]]
 
 
 def utc_now() -> dt.datetime:
@@ -303,87 +327,19 @@ def read_text(path: Path) -> str | None:
         return None
 
 
-class Keeper:
-    """Compares what is declared with what the target holds, and mends it unless *check* is set."""
+class Target:
+    """The target's files. What differs from what is declared is noted, and mended unless *check* is set."""
 
-    def __init__(self, parameters: dict[str, Any], check: bool, now: dt.datetime) -> None:
-        """Remember what is declared; nothing is looked at yet."""
-        self.parameters = parameters
+    def __init__(self, check: bool) -> None:
+        """Begin with nothing noted."""
         self.check = check
-        self.now = now
         self.changes: list[str] = []
         self.warnings: list[str] = []
-        self.result: dict[str, dict[str, Any]] = {}
-        self.authority_result: dict[str, Any] = {}
         self.before: list[str] = []
         self.after: list[str] = []
-        self.undeclared: list[str] = []
-        self._content_changes = False
 
-    def run(self) -> dict[str, Any]:
-        """Look after everything, and return what the module answers.
-
-        :raises CertificateError: when the operator has to decide or to mend something.
-        """
-        self._refuse_nonsense()
-        ca_directory = Path(self.parameters["authority_directory"])
-        directory = Path(self.parameters["directory"])
-        self._keep_directory(ca_directory, 0, 0, 0o755)
-        if not directory.exists():
-            # Whoever mounts it decides about its owner and mode from then on; here it only must exist.
-            self._keep_directory(directory, self.parameters["uid"], self.parameters["gid"], 0o755)
-        authority = self._keep_authority(ca_directory)
-        chains = [self._keep_certificate(directory, entry, authority) for entry in self._entries()]
-        self._remove_undeclared(directory)
-        known = not (self.check and self._content_changes) and all(chain is not None for chain in chains)
-        return {
-            "changed": bool(self.changes),
-            "changes": self.changes,
-            "warnings": self.warnings,
-            "digest": self._digest(directory, [c for c in chains if c is not None]) if known else UNISSUED,
-            "certificates": self.result,
-            "authority": self.authority_result,
-            "undeclared": self.undeclared,
-            "library_missing": False,
-            "diff": {"before": "".join(f"{x}\n" for x in self.before), "after": "".join(f"{x}\n" for x in self.after)},
-        }
-
-    def _digest(self, directory: Path, chains: list[list[Any]]) -> str:
-        """Digest the files as a server that starts now reads them.
-
-        When each was written last is part of it. A server that was started while a wrong file lay there still has the
-        wrong certificate after the right one is back, and has to be replaced although the content is what it was.
-        """
-        written = [(directory / f"{entry['name']}.pem").stat().st_mtime_ns for entry in self._entries()]
-        return hashlib.sha256(f"{chain_digest(chains)} {written}".encode()).hexdigest()[:16]
-
-    def _entries(self) -> list[dict[str, Any]]:
-        return sorted(self.parameters["certificates"], key=lambda entry: entry["name"])
-
-    def _refuse_nonsense(self) -> None:
-        names = [entry["name"] for entry in self.parameters["certificates"]]
-        for name in names:
-            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", name):
-                raise CertificateError(f"certificates: {name!r} is no name for a file (letters, digits, - and _)")
-        doubled = sorted({name for name in names if names.count(name) > 1})
-        if doubled:
-            raise CertificateError(f"certificates: declared twice: {', '.join(doubled)}")
-        if not 0 <= self.parameters["renew_days"] < self.parameters["certificate_days"]:
-            raise CertificateError("renew_days must be at least 0 and less than certificate_days")
-        if self.parameters["authority_days"] < self.parameters["certificate_days"]:
-            raise CertificateError("authority_days must not be less than certificate_days")
-        for entry in self.parameters["certificates"]:
-            if not entry["domains"]:
-                raise CertificateError(f"{entry['name']}: domains is empty")
-            for domain in entry["domains"]:
-                if not is_address(domain) and not re.fullmatch(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?", domain):
-                    raise CertificateError(
-                        f"{entry['name']}: {domain!r} is neither a host name (ASCII form) nor an address"
-                    )
-            if bool(entry["certificate"]) != bool(entry["key"]):
-                raise CertificateError(f"{entry['name']}: certificate and key must be given together")
-
-    def _keep_directory(self, path: Path, uid: int, gid: int, mode: int) -> None:
+    def keep_directory(self, path: Path, uid: int, gid: int, mode: int) -> None:
+        """Make a directory, or mend its owner and mode."""
         if not path.exists():
             self.changes.append(f"{path}: created")
             if not self.check:
@@ -391,9 +347,10 @@ class Keeper:
                 path.chmod(mode)
                 os.chown(path, uid, gid)
             return
-        self._keep_mode(path, uid, gid, mode)
+        self.keep_mode(path, uid, gid, mode)
 
-    def _keep_mode(self, path: Path, uid: int, gid: int, mode: int) -> None:
+    def keep_mode(self, path: Path, uid: int, gid: int, mode: int) -> None:
+        """Mend the owner and the mode of what is there."""
         status = path.lstat()
         if (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (uid, gid, mode):
             return
@@ -405,20 +362,45 @@ class Keeper:
             os.chown(path, uid, gid, follow_symlinks=False)
             path.chmod(mode)
 
-    def _keep_authority(self, directory: Path) -> Authority | None:
-        """Make the authority where there is none; read it otherwise. None in check mode before it exists."""
+    def remove_leftovers(self, directory: Path) -> None:
+        """Remove what an earlier run that was killed while writing left behind."""
+        if not directory.is_dir():
+            return
+        for path in directory.glob(f"{TEMPORARY_PREFIX}*"):
+            self.changes.append(f"{path}: removed (left behind by a run that was cut off)")
+            if not self.check:
+                path.unlink(missing_ok=True)
+
+
+class AuthorityKeeper:
+    """Keeps the certificate authority. A broken one is never replaced."""
+
+    def __init__(self, parameters: dict[str, Any], target: Target, now: dt.datetime) -> None:
+        """Remember what is declared; nothing is looked at yet."""
+        self.parameters = parameters
+        self.target = target
+        self.now = now
+        self.result: dict[str, Any] = {}
+
+    def keep(self) -> Authority | None:
+        """Make the authority where there is none; read it otherwise. None in check mode before it exists.
+
+        :raises CertificateError: when the operator has to mend it.
+        """
+        directory = Path(self.parameters["authority_directory"])
+        self.target.keep_directory(directory, 0, 0, 0o755)
         key_path, certificate_path = directory / "ca.key", directory / "ca.crt"
         advice = (
             f"Put the right files back into {directory} (from a backup), or move both away to get a new authority,"
             " which every client then has to be told to trust."
         )
-        self._remove_leftovers(directory)
+        self.target.remove_leftovers(directory)
         stored_key, stored_certificate = read_text(key_path), read_text(certificate_path)
         if stored_key is None and stored_certificate is not None:
             raise CertificateError(f"{certificate_path} is there, but its key {key_path} is not. {advice}")
         if stored_certificate is None:
             # A key alone is what a crash between the two writes leaves: its certificate is simply made now.
-            return self._complete_authority(key_path, certificate_path, stored_key, advice)
+            return self._complete(key_path, certificate_path, stored_key, advice)
         try:
             key = load_key(stored_key or "")
             certificate = load_chain(stored_certificate)[0]
@@ -442,22 +424,21 @@ class Keeper:
                 f" {certificate_path} away to get a new authority, which every client then has to be told to trust."
             )
         if left < self.parameters["renew_days"]:
-            self.warnings.append(f"{certificate_path} expires in {left} days; no certificate can outlive it")
-        self._keep_mode(key_path, 0, 0, 0o600)
-        self._keep_mode(certificate_path, 0, 0, 0o644)
-        self._note_authority(certificate_path, certificate)
+            self.target.warnings.append(f"{certificate_path} expires in {left} days; no certificate can outlive it")
+        self.target.keep_mode(key_path, 0, 0, 0o600)
+        self.target.keep_mode(certificate_path, 0, 0, 0o644)
+        self._note(certificate_path, certificate)
         return Authority(key, certificate)
 
-    def _complete_authority(
+    def _complete(
         self, key_path: Path, certificate_path: Path, stored_key: str | None, advice: str
     ) -> Authority | None:
-        self._content_changes = True
-        self.changes.append(
+        self.target.changes.append(
             f"{certificate_path}: made a certificate authority ({self.parameters['authority_days']} days)"
         )
-        self.after.append(f"authority: {self.parameters['organization']} certificate authority")
-        if self.check:
-            self.authority_result = {"path": str(certificate_path), "fingerprint": "", "not_after": ""}
+        self.target.after.append(f"authority: {self.parameters['organization']} certificate authority")
+        if self.target.check:
+            self.result = {"path": str(certificate_path), "fingerprint": "", "not_after": ""}
             return None
         if stored_key is None:
             key = ec.generate_private_key(ec.SECP256R1())
@@ -469,44 +450,124 @@ class Keeper:
                 raise CertificateError(f"{key_path} {error}. {advice}") from None
             if not isinstance(key, ec.EllipticCurvePrivateKey):
                 raise CertificateError(f"{key_path} is not an elliptic curve key. {advice}")
-            self._keep_mode(key_path, 0, 0, 0o600)
+            self.target.keep_mode(key_path, 0, 0, 0o600)
         certificate = new_authority(key, self.parameters["organization"], self.parameters["authority_days"], self.now)
         replace_file(certificate_path, certificate_text(certificate).encode(), mode=0o644, owner=0, group=0)
-        self._note_authority(certificate_path, certificate)
+        self._note(certificate_path, certificate)
         return Authority(key, certificate)
 
-    def _note_authority(self, path: Path, certificate: Any) -> None:
-        self.authority_result = {
+    def _note(self, path: Path, certificate: Any) -> None:
+        self.result = {
             "path": str(path),
             "fingerprint": fingerprint(certificate),
             "not_after": valid_until(certificate).isoformat(),
         }
 
-    def _keep_certificate(
-        self, directory: Path, entry: dict[str, Any], authority: Authority | None
-    ) -> list[Any] | None:
+
+class StoreKeeper:
+    """Keeps the certificates of one store."""
+
+    def __init__(self, parameters: dict[str, Any], target: Target, now: dt.datetime) -> None:
+        """Remember what is declared; nothing is looked at yet.
+
+        :param parameters: those of the store, beside those that all stores share.
+        """
+        self.parameters = parameters
+        self.target = target
+        self.now = now
+        self.directory = Path(parameters["directory"])
+        self.result: dict[str, dict[str, Any]] = {}
+        self.undeclared: list[str] = []
+
+    def refuse_nonsense(self) -> None:
+        """Check everything that is declared of the store, the operator's own pairs included. Nothing is written.
+
+        :raises CertificateError: when the operator has to decide or to mend something.
+        """
+        names = [entry["name"] for entry in self.parameters["certificates"]]
+        for name in names:
+            if not FILE_NAME.fullmatch(name):
+                raise CertificateError(
+                    f"{self.parameters['name']}: {name!r} is no name for a file (letters, digits, - and _)"
+                )
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise CertificateError(f"{self.parameters['name']}: declared twice: {', '.join(doubled)}")
+        for entry in self._entries():
+            self._refuse_entry(entry)
+
+    def keep(self, authority: Authority | None) -> dict[str, Any]:
+        """Look after the certificates, which `refuse_nonsense` has let pass, and return what the module answers."""
+        if not self.directory.exists():
+            # Whoever mounts it decides about its owner and mode from then on; here it only must exist.
+            self.target.keep_directory(self.directory, self.parameters["uid"], self.parameters["gid"], 0o755)
+        chains = [self._keep_certificate(entry, authority) for entry in self._entries()]
+        self._remove_undeclared()
+        known = [chain for chain in chains if chain is not None]
+        return {
+            "digest": self._digest(known) if len(known) == len(chains) else UNISSUED,
+            "certificates": self.result,
+            "undeclared": self.undeclared,
+        }
+
+    def _refuse_entry(self, entry: dict[str, Any]) -> None:
+        label = self._label(entry)
+        if not entry["domains"]:
+            raise CertificateError(f"{label}: domains is empty")
+        for domain in entry["domains"]:
+            if not is_address(domain) and not re.fullmatch(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?", domain):
+                raise CertificateError(f"{label}: {domain!r} is neither a host name (ASCII form) nor an address")
+        if bool(entry["certificate"]) != bool(entry["key"]):
+            raise CertificateError(f"{label}: certificate and key must be given together")
+        if entry["certificate"]:
+            problems = pair_problems(entry["certificate"], entry["key"], normal_names(entry), self.now)
+            if problems:
+                raise CertificateError(f"{label}: {'; '.join(problems)}")
+        path = self._path(entry)
+        if path.is_dir() and not path.is_symlink():
+            raise CertificateError(f"{label}: {path} is a directory; remove it")
+
+    def _label(self, entry: dict[str, Any]) -> str:
+        """Name a certificate: two stores may have one of the same name."""
+        return f"{self.parameters['name']}/{entry['name']}"
+
+    def _path(self, entry: dict[str, Any]) -> Path:
+        return self.directory / f"{entry['name']}.pem"
+
+    def _entries(self) -> list[dict[str, Any]]:
+        return sorted(self.parameters["certificates"], key=lambda entry: entry["name"])
+
+    def _digest(self, chains: list[list[Any]]) -> str:
+        """Digest the files as a server that starts now reads them.
+
+        When each was written last is part of it. A server that was started while a wrong file lay there still has the
+        wrong certificate after the right one is back, and has to be replaced although the content is what it was.
+        """
+        written = [self._path(entry).stat().st_mtime_ns for entry in self._entries()]
+        return hashlib.sha256(f"{chain_digest(chains)} {written}".encode()).hexdigest()[:16]
+
+    def _keep_certificate(self, entry: dict[str, Any], authority: Authority | None) -> list[Any] | None:
         """Look after one file; return its chain, or None in check mode where it would be issued."""
-        path = directory / f"{entry['name']}.pem"
-        entry = {**entry, "domains": [normal_name(domain) for domain in entry["domains"]]}
+        path, label = self._path(entry), self._label(entry)
+        entry = {**entry, "domains": normal_names(entry)}
         given = self._given_text(entry)
         text = read_text(path)
         current, reason = (
             self._compare_given(text, given) if given else self._compare_issued(text, entry["domains"], authority)
         )
-        self._describe(self.before, entry["name"], None if current is None else current.chain)
+        self._describe(self.target.before, label, None if current is None else current.chain)
         if reason:
-            self._content_changes = True
             verb = "wrote the given certificate for" if given else "issued for"
-            self.changes.append(f"{entry['name']}: {verb} {', '.join(entry['domains'])} ({reason})")
-            if self.check:
-                self.after.append(f"{entry['name']}: {verb} {', '.join(entry['domains'])}")
+            self.target.changes.append(f"{label}: {verb} {', '.join(entry['domains'])} ({reason})")
+            if self.target.check:
+                self.target.after.append(f"{label}: {verb} {', '.join(entry['domains'])}")
                 self.result[entry["name"]] = self._answer(entry, None)
                 return None
             current = self._replace(path, entry, given, authority)
         elif current is not None:
-            self._keep_mode(path, self.parameters["uid"], self.parameters["gid"], 0o400)
+            self.target.keep_mode(path, self.parameters["uid"], self.parameters["gid"], 0o400)
         chain = current.chain if current else None
-        self._describe(self.after, entry["name"], chain)
+        self._describe(self.target.after, label, chain)
         self.result[entry["name"]] = self._answer(entry, chain)
         return chain
 
@@ -525,16 +586,11 @@ class Keeper:
         replace_file(path, text.encode(), mode=0o400, owner=owner, group=group)
         return Current(text, load_chain(text))
 
-    def _given_text(self, entry: dict[str, Any]) -> str:
-        """Write the operator's own pair as one file; empty when there is none.
-
-        :raises CertificateError: when the pair cannot be used.
-        """
+    @staticmethod
+    def _given_text(entry: dict[str, Any]) -> str:
+        """Write the operator's own pair as one file; empty when there is none."""
         if not entry["certificate"]:
             return ""
-        problems = pair_problems(entry["certificate"], entry["key"], entry["domains"], self.now)
-        if problems:
-            raise CertificateError(f"{entry['name']}: {'; '.join(problems)}")
         return "\n".join([*key_blocks(entry["key"]), *certificate_blocks(entry["certificate"])]) + "\n"
 
     def _compare_given(self, text: str | None, given: str) -> tuple[Current | None, str]:
@@ -579,28 +635,19 @@ class Keeper:
         except ValueError:
             return None
 
-    def _remove_undeclared(self, directory: Path) -> None:
-        declared = {f"{entry['name']}.pem" for entry in self.parameters["certificates"]}
-        if directory.is_dir():
-            for path in sorted(directory.glob("*.pem")):
-                if path.name not in declared and not self.parameters["remove_undeclared"]:
-                    self.undeclared.append(path.name)
-                elif path.name not in declared:
-                    self.changes.append(f"{path.name}: removed (not declared)")
-                    self.before.append(f"{path.stem}: not declared")
-                    self._content_changes = True
-                    if not self.check:
-                        path.unlink()
-            self._remove_leftovers(directory)
-
-    def _remove_leftovers(self, directory: Path) -> None:
-        """Remove what an earlier run that was killed while writing left behind."""
-        if not directory.is_dir():
-            return
-        for path in directory.glob(f"{TEMPORARY_PREFIX}*"):
-            self.changes.append(f"{path.name}: removed (left behind by a run that was cut off)")
-            if not self.check:
-                path.unlink(missing_ok=True)
+    def _remove_undeclared(self) -> None:
+        declared = {self._path(entry) for entry in self._entries()}
+        for path in sorted(self.directory.glob("*.pem")):
+            if path in declared:
+                continue
+            if not self.parameters["remove_undeclared"]:
+                self.undeclared.append(path.name)
+                continue
+            self.target.changes.append(f"{path}: removed (not declared)")
+            self.target.before.append(f"{self.parameters['name']}/{path.stem}: not declared")
+            if not self.target.check:
+                path.unlink()
+        self.target.remove_leftovers(self.directory)
 
     def _answer(self, entry: dict[str, Any], chain: list[Any] | None) -> dict[str, Any]:
         return {
@@ -618,30 +665,86 @@ class Keeper:
             lines.append(f"{name}: {names}, until {valid_until(chain[0]):%Y-%m-%d}, {fingerprint(chain[0])}")
 
 
+def refuse_nonsense(parameters: dict[str, Any]) -> None:
+    """Check what all stores share, and that they are apart.
+
+    :raises CertificateError: when the operator has to decide.
+    """
+    if not 0 <= parameters["renew_days"] < parameters["certificate_days"]:
+        raise CertificateError("renew_days must be at least 0 and less than certificate_days")
+    if parameters["authority_days"] < parameters["certificate_days"]:
+        raise CertificateError("authority_days must not be less than certificate_days")
+    names = [store["name"] for store in parameters["stores"]]
+    for name in names:
+        if not FILE_NAME.fullmatch(name):
+            raise CertificateError(f"stores: {name!r} is no name (letters, digits, - and _)")
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise CertificateError(f"stores: declared twice: {', '.join(doubled)}")
+    owners = {os.path.realpath(parameters["authority_directory"]): "the certificate authority"}
+    for store in parameters["stores"]:
+        # Each would remove what is the other's.
+        other = owners.setdefault(os.path.realpath(store["directory"]), store["name"])
+        if other != store["name"]:
+            raise CertificateError(f"{store['name']}: {store['directory']} is the directory of {other}")
+
+
+def look_after(parameters: dict[str, Any], check: bool, now: dt.datetime) -> dict[str, Any]:
+    """Look after the authority and all stores, and return what the module answers.
+
+    :raises CertificateError: when the operator has to decide or to mend something.
+    """
+    refuse_nonsense(parameters)
+    target = Target(check)
+    authority = AuthorityKeeper(parameters, target, now)
+    stores = {store["name"]: StoreKeeper({**parameters, **store}, target, now) for store in parameters["stores"]}
+    for store in stores.values():
+        store.refuse_nonsense()
+    issuer = authority.keep()
+    kept = {name: store.keep(issuer) for name, store in stores.items()}
+    return {
+        "changed": bool(target.changes),
+        "changes": target.changes,
+        "warnings": target.warnings,
+        "stores": kept,
+        "authority": authority.result,
+        "library_missing": False,
+        "diff": {"before": "".join(f"{x}\n" for x in target.before), "after": "".join(f"{x}\n" for x in target.after)},
+    }
+
+
 def main() -> None:
     """Run as an Ansible module."""
     module = AnsibleModule(
         argument_spec={
             "authority_directory": {"type": "path", "required": True},
-            "directory": {"type": "path", "required": True},
-            "uid": {"type": "int", "required": True},
-            "gid": {"type": "int", "required": True},
             "organization": {"type": "str", "required": True},
             "authority_days": {"type": "int", "default": 3650},
             "certificate_days": {"type": "int", "default": 397},
             "renew_days": {"type": "int", "default": 60},
-            "remove_undeclared": {"type": "bool", "default": True},
-            "certificates": {
+            "stores": {
                 "type": "list",
                 "elements": "dict",
                 "required": True,
-                # The certificate key is the secret one; `no_log` also masks it in whatever the module returns.
-                "no_log": False,
                 "options": {
                     "name": {"type": "str", "required": True},
-                    "domains": {"type": "list", "elements": "str", "required": True},
-                    "certificate": {"type": "str", "default": ""},
-                    "key": {"type": "str", "default": "", "no_log": True},
+                    "directory": {"type": "path", "required": True},
+                    "uid": {"type": "int", "required": True},
+                    "gid": {"type": "int", "required": True},
+                    "remove_undeclared": {"type": "bool", "default": True},
+                    "certificates": {
+                        "type": "list",
+                        "elements": "dict",
+                        "required": True,
+                        # The certificate key is the secret one; `no_log` also masks it in whatever the module returns.
+                        "no_log": False,
+                        "options": {
+                            "name": {"type": "str", "required": True},
+                            "domains": {"type": "list", "elements": "str", "required": True},
+                            "certificate": {"type": "str", "default": ""},
+                            "key": {"type": "str", "default": "", "no_log": True},
+                        },
+                    },
                 },
             },
         },
@@ -652,14 +755,15 @@ def main() -> None:
         module.exit_json(
             changed=module.check_mode,
             changes=["certificates: issued (cryptography is not installed yet)"] if module.check_mode else [],
-            digest=UNISSUED,
-            certificates={},
+            stores={
+                store["name"]: {"digest": UNISSUED, "certificates": {}, "undeclared": []}
+                for store in module.params["stores"]
+            },
             authority={},
-            undeclared=[],
             library_missing=True,
         )
     try:
-        result = Keeper(module.params, module.check_mode, utc_now()).run()
+        result = look_after(module.params, module.check_mode, utc_now())
     except CertificateError as error:
         module.fail_json(msg=str(error))
     for warning in result.pop("warnings"):
