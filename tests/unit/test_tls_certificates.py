@@ -256,11 +256,13 @@ def test_a_file_that_is_put_back_is_another_digest(run: Run, tmp_path: Path) -> 
     assert second["digest"] != first["digest"]
 
 
-def test_servers_own_their_certificates_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = []
-    monkeypatch.setattr(os, "fchown", lambda _, *ids: given.append(ids))
-    run(uid=4321, gid=5432)
-    assert given == [(0, 0), (0, 0), (4321, 5432)]
+def test_servers_own_their_certificates_alone(run_stores: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    owners = []
+    monkeypatch.setattr(os, "fchown", lambda _, *ids: owners.append(ids))
+    run_stores(
+        web={"certificates": [SHOP], "uid": 4321, "gid": 5432}, files={"certificates": [SHOP], "uid": 6543, "gid": 7654}
+    )
+    assert owners == [(0, 0), (0, 0), (4321, 5432), (6543, 7654)]
 
 
 def test_mends_modes_only(run: Run, tmp_path: Path) -> None:
