@@ -219,7 +219,10 @@ class Workshop:
         if not self.molecule(project, "converge", name):
             raise SystemExit(f"{', '.join(mutant.name for mutant in group)}: no converge: {self.folder}/{name}.log")
         report = self.folder / f"{name}.xml"
-        options = f"--junitxml={report} -k 'not TestRound and not enough'"
+        # Else pytest takes the directory that holds all copies, and imports the tests of the project as it is.
+        options = (
+            f"--rootdir={project} -c {project}/pyproject.toml --junitxml={report} -k 'not TestRound and not enough'"
+        )
         self.molecule(project, "verify", name, PYTEST_ADDOPTS=options)
         ran, red = failed_cases(report)
         if set(ran) != {case for each in cases.values() for case in each}:
