@@ -70,10 +70,17 @@ class Boundary:
 
     number: int
     task: str
+    occurrence: int
+    """How often a task of this name has begun by then: what a run does meanwhile differs, so numbers do."""
     process: int
     """Of the run, on the controller."""
     worked: bool
     """Whether something has run on a target since the boundary before this one."""
+
+    @property
+    def name(self) -> str:
+        """Return what a run recognises it by, of whatever number it is there."""
+        return f"{self.occurrence} {self.task}"
 
 
 def read_boundaries(file: Path) -> list[Boundary]:

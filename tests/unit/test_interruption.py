@@ -45,10 +45,11 @@ def test_all_that_a_process_has_started_is_killed_with_it() -> None:
 
 def test_boundaries_at_which_a_target_is_the_same_count_once(tmp_path: Path) -> None:
     file = tmp_path / "boundaries"
-    lines = [{"number": n, "task": f"task {n}", "process": 7, "worked": n in (2, 3)} for n in range(5)]
+    same = {"occurrence": 1, "process": 7}
+    lines = [{"number": n, "task": f"task {n}", "worked": n in (2, 3), **same} for n in range(5)]
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     found = interruption.read_boundaries(file)
-    assert found[1] == Boundary(1, "task 1", 7, worked=False)
+    assert found[1] == Boundary(1, "task 1", 1, 7, worked=False)
     assert [boundary.number for boundary in interruption.distinct(found)] == [2, 3]
 
 
@@ -96,22 +97,24 @@ PLAY = """
     - {name: one, ansible.builtin.command: "true"}
     - {name: two, ansible.builtin.set_fact: {fact: 1}}
     - {name: three, ansible.builtin.command: "true", changed_when: false}
-    - {name: four, ansible.builtin.command: "true"}
+    - {name: two, ansible.builtin.command: "true"}
     - {name: five, ansible.builtin.debug: {msg: the end}}
 """
 
 
 @pytest.mark.parametrize(
-    ("environment", "status", "last"),
+    ("environment", "status", "begun"),
     [
-        ({}, 0, "five"),
-        ({"PRESSDOCK_KILL_AT": "3"}, -signal.SIGKILL, "four"),
-        ({"PRESSDOCK_KILL_AFTER_CHANGES": "1"}, -signal.SIGKILL, "two"),
-        ({"PRESSDOCK_KILL_AFTER_CHANGES": "2"}, -signal.SIGKILL, "five"),
-        ({"PRESSDOCK_KILL_AFTER_CHANGES": "3"}, 0, "five"),
+        ({}, 0, 5),
+        ({"PRESSDOCK_KILL_AT": "1 two"}, -signal.SIGKILL, 2),
+        ({"PRESSDOCK_KILL_AT": "2 two"}, -signal.SIGKILL, 4),
+        ({"PRESSDOCK_KILL_AT": "2 one"}, 0, 5),
+        ({"PRESSDOCK_KILL_AFTER_CHANGES": "1"}, -signal.SIGKILL, 2),
+        ({"PRESSDOCK_KILL_AFTER_CHANGES": "2"}, -signal.SIGKILL, 5),
+        ({"PRESSDOCK_KILL_AFTER_CHANGES": "3"}, 0, 5),
     ],
 )
-def test_a_run_dies_where_it_shall(tmp_path: Path, environment: dict[str, str], status: int, last: str) -> None:
+def test_a_run_dies_where_it_shall(tmp_path: Path, environment: dict[str, str], status: int, begun: int) -> None:
     playbook, file = tmp_path / "play.yml", tmp_path / "boundaries"
     playbook.write_text(PLAY)
     done = subprocess.run(
@@ -131,8 +134,6 @@ def test_a_run_dies_where_it_shall(tmp_path: Path, environment: dict[str, str], 
     )
     assert done.returncode == status, done.stdout + done.stderr
     found = interruption.read_boundaries(file)
-    names = ["one", "two", "three", "four", "five"]
-    assert [boundary.task for boundary in found] == names[: names.index(last) + 1]
-    worked = [False, True, False, True, True]
-    assert [boundary.worked for boundary in found] == worked[: len(found)]
+    assert [boundary.name for boundary in found] == ["1 one", "1 two", "1 three", "2 two", "1 five"][:begun]
+    assert [boundary.worked for boundary in found] == [False, True, False, True, True][:begun]
     assert not alive(found[-1].process)

@@ -69,6 +69,9 @@ class Harness:
     stack: Stack
     folder: Path
     problems: list[str] = field(default_factory=list)
+    killed: int = 0
+    missed: int = 0
+    """Runs that ended because they did not come by their boundary: they had less to wait for, or to do."""
     _number: int = field(default=0)
 
     def declare(self, *, third: bool) -> list[str]:
@@ -126,13 +129,14 @@ class Harness:
 
     def kill_at(self, boundary: Boundary, *arguments: str) -> int:
         """Kill a run at a boundary; returns its process."""
-        result = self.play(*arguments, PRESSDOCK_KILL_AT=str(boundary.number))
-        assert result.returncode == -signal.SIGKILL, result.stdout + result.stderr
-        last = read_boundaries(self.boundaries_file)[-1]
-        self.expect(
-            f"killed at {last.number}", true=last.task == boundary.task, but=f"{last.task}, not {boundary.task}"
-        )
-        return last.process
+        result = self.play(*arguments, PRESSDOCK_KILL_AT=boundary.name)
+        assert result.returncode in (0, -signal.SIGKILL), result.stdout + result.stderr
+        if result.returncode == 0:
+            say("  ended: it did not come by there")
+            self.missed += 1
+        else:
+            self.killed += 1
+        return read_boundaries(self.boundaries_file)[-1].process
 
     def kill_after_changes(self, number: int, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Kill a run after a number of changed tasks; one that changes less ends by itself."""
@@ -205,6 +209,7 @@ def harness(runs: Runs, stack: Stack, tmp_path: Path) -> Iterator[Harness]:
     yield made
     for problem in made.problems:
         say(problem)
+    assert made.missed * 5 <= made.killed, f"{made.missed} missed their boundary, {made.killed} were killed"
     assert not made.problems, "\n".join([f"seed {SEED}", *made.problems])
 
 

@@ -1,10 +1,12 @@
-"""Kills a run, with all that it has started on the controller, before the task with a given number."""
+"""Kills a run, with all that it has started on the controller, before a given task."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from ansible.plugins.callback import CallbackBase
 # Ansible puts the project on nobody's path.
 sys.path.append(str(Path(__file__).resolve().parents[3]))
 
-from tests.support.interruption import CONTROLLER_ACTIONS, kill_tree
+from tests.support.interruption import CONTROLLER_ACTIONS, Boundary, kill_tree
 
 DOCUMENTATION = """
 name: interruption
@@ -21,9 +23,10 @@ type: notification
 short_description: Note the boundaries between a run's tasks, and die at one of them
 description:
   - With the environment variable C(PRESSDOCK_BOUNDARIES) each task that is about to start is a line of JSON in that
-    file, with its number, the run's process, and whether anything has run on a target since the line before.
-  - With C(PRESSDOCK_KILL_AT) the run dies by SIGKILL before the task with that number, and all that it has started on
-    the controller with it, as by a power cut; what it has started on a target may go on.
+    file, as tests/support/interruption.py reads it.
+  - With C(PRESSDOCK_KILL_AT), for example C(2 Reload), the run dies by SIGKILL before the task of that name
+    begins for the second time, and all that it has started on the controller with it, as by a power cut; what it has
+    started on a target may go on.
   - With C(PRESSDOCK_KILL_AFTER_CHANGES) it dies so before the task that follows that many changed ones.
 """
 
@@ -39,18 +42,22 @@ class CallbackModule(CallbackBase):
     def __init__(self) -> None:
         super().__init__()
         self._number = 0
+        self._begun: Counter[str] = Counter()
         self._worked = False
         self._changes = 0
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:  # noqa: ARG002
         """Note the boundary, and die at it if that is wanted."""
+        self._begun[task.get_name()] += 1
+        boundary = Boundary(
+            self._number, task.get_name(), self._begun[task.get_name()], os.getpid(), worked=self._worked
+        )
         file = os.environ.get("PRESSDOCK_BOUNDARIES")
         if file:
-            line = {"number": self._number, "task": task.get_name(), "process": os.getpid(), "worked": self._worked}
             with Path(file).open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(line) + "\n")
+                stream.write(json.dumps(asdict(boundary)) + "\n")
         changes = os.environ.get("PRESSDOCK_KILL_AFTER_CHANGES")
-        if os.environ.get("PRESSDOCK_KILL_AT") == str(self._number) or (changes and self._changes >= int(changes)):
+        if os.environ.get("PRESSDOCK_KILL_AT") == boundary.name or (changes and self._changes >= int(changes)):
             kill_tree(os.getpid())
         self._number += 1
         self._worked = False
