@@ -287,8 +287,8 @@ def test_running_stack(runs: Runs, harness: Harness, visitor: Visitor) -> None:
 def test_runs_that_all_die_after_their_first_change(runs: Runs, harness: Harness, visitor: Visitor) -> None:
     """Killed run after killed run: each gets one change further, until one has nothing left to die after.
 
-    A container that overlaps with its successor is replaced as a whole, or what was begun is taken back: a run that dies
-    where the one before it did leaves the next one a change more.
+    A container that overlaps with its successor is replaced as a whole, or what was begun is taken back: a run that
+    dies where the one before it did leaves the next one a change more.
     """
     runs.converge()
     arguments = harness.declare(third=True)
