@@ -78,6 +78,7 @@ def machine(number: int, sites: int, key_file: Path) -> dict[str, Any]:
         "ftp_passive_last_port": port + PORTS - 1,
         # The machine is small, and nobody visits.
         "wordpress_memory": "192m",
+        "wordpress_workers": 2,
         "wordpress_sites": {name: site(name) for name in (f"site{index}" for index in range(sites))},
     }
 
