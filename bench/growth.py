@@ -66,6 +66,8 @@ def machine(number: int, sites: int, key_file: Path) -> dict[str, Any]:
     return {
         "ansible_connection": "local",
         "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+        # The bench is root already; mitogen would look for sudo all the same.
+        "ansible_become": False,
         "stack_name": stack_of(number),
         "stack_data_dir": str(data_of(number)),
         "stack_installation_key_file": str(key_file),
