@@ -54,6 +54,18 @@ Run = Callable[..., dict[str, Any]]
 SHOP = {"name": "shop", "domains": ["a.test"]}
 
 
+def parameters(folder: Path, stores: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the module's parameters for stores, with an authority below a directory."""
+    return {
+        "authority_directory": str(folder / "ca"),
+        "organization": "quayside",
+        "authority_days": 3650,
+        "certificate_days": 397,
+        "renew_days": 60,
+        "stores": stores,
+    }
+
+
 @pytest.fixture
 def run_stores(tmp_path: Path) -> Run:
     """Return a function that runs the module's work in a directory of its own, with stores by their names."""
@@ -64,16 +76,7 @@ def run_stores(tmp_path: Path) -> Run:
             entries = [{"certificate": "", "key": "", **entry} for entry in store["certificates"]]
             own = {"name": name, "directory": str(tmp_path / name), "uid": os.getuid(), "gid": os.getgid()}
             declared.append({"remove_undeclared": True, **own, **store, "certificates": entries})
-        everything = {
-            "authority_directory": str(tmp_path / "ca"),
-            "organization": "quayside",
-            "authority_days": 3650,
-            "certificate_days": 397,
-            "renew_days": 60,
-            "stores": declared,
-            **(common or {}),
-        }
-        result: dict[str, Any] = module.look_after(everything, check, now)
+        result: dict[str, Any] = module.look_after({**parameters(tmp_path, declared), **(common or {})}, check, now)
         return result
 
     return run_module
@@ -578,19 +581,12 @@ def test_leftovers_of_every_store_are_removed(run_stores: Run, tmp_path: Path) -
 )
 def test_stores_are_apart(tmp_path: Path, name: str, directory: str, message: str) -> None:
     owner = {"uid": os.getuid(), "gid": os.getgid(), "remove_undeclared": True, "certificates": []}
-    parameters = {
-        "authority_directory": str(tmp_path / "ca"),
-        "organization": "quayside",
-        "authority_days": 3650,
-        "certificate_days": 397,
-        "renew_days": 60,
-        "stores": [
-            {"name": "web", "directory": str(tmp_path / "web"), **owner},
-            {"name": name, "directory": str(tmp_path / directory), **owner},
-        ],
-    }
+    stores = [
+        {"name": "web", "directory": str(tmp_path / "web"), **owner},
+        {"name": name, "directory": str(tmp_path / directory), **owner},
+    ]
     with pytest.raises(module.CertificateError, match=message):
-        module.look_after(parameters, False, NOW)
+        module.look_after(parameters(tmp_path, stores), False, NOW)
     assert list(tmp_path.iterdir()) == []
 
 

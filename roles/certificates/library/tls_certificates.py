@@ -580,8 +580,6 @@ class StoreKeeper:
             days = self.parameters["certificate_days"]
             certificate = new_certificate(key, list(dict.fromkeys(entry["domains"])), authority, days, self.now)
             text = key_text(key) + certificate_text(certificate)
-        if path.is_dir() and not path.is_symlink():
-            raise CertificateError(f"{path} is a directory; remove it")
         owner, group = self.parameters["uid"], self.parameters["gid"]
         replace_file(path, text.encode(), mode=0o400, owner=owner, group=group)
         return Current(text, load_chain(text))
