@@ -11,9 +11,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import statistics
 import sys
 import tempfile
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +29,8 @@ PORTS = 40
 """Ports that are set aside for each machine."""
 PROFILE = 12
 """Tasks that the profile names; the others are added up."""
+PROFILED = (1, 2)
+"""Machines and sites of the size whose profile is shown."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,15 @@ class Size:
 
 
 SIZES = (Size(1, 1), Size(1, 2), Size(1, 5), Size(1, 20), Size(3, 1))
+
+
+def size_of(text: str) -> Size:
+    """Read a size from its short form, machines and sites of each: 3x1. ArgumentTypeError where it is none."""
+    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+    if not found:
+        message = f"{text}: machines and sites of each are expected, as in 3x1"
+        raise argparse.ArgumentTypeError(message)
+    return Size(*(int(number) for number in found.groups()))
 
 
 def stack_of(number: int) -> str:
@@ -116,9 +129,9 @@ def measure_size(folder: Path, size: Size, times: int) -> dict[str, Any]:
     return found
 
 
-def remove_all() -> None:
-    """Remove all stacks of the bench."""
-    for number in range(max(size.machines for size in SIZES)):
+def remove_all(sizes: Iterable[Size]) -> None:
+    """Remove all stacks that the bench has for sizes."""
+    for number in range(max(size.machines for size in sizes)):
         bench.remove_all(stack_of(number), data_of(number))
 
 
@@ -151,9 +164,10 @@ def markdown(result: dict[str, Any]) -> str:
         else:
             cells += ["", ""]
         lines.append(f"| {each['machines']} | {each['sites']} | {' | '.join(cells)} |")
-    two = next(each for each in result["sizes"] if (each["machines"], each["sites"]) == (1, 2))
-    lines += ["", "| Task, one machine with two sites | Seconds |", "|---|---|"]
-    lines += [f"| {name} | {seconds:.2f} |" for name, seconds in profile(two["plain"])]
+    for each in result["sizes"]:
+        if (each["machines"], each["sites"]) == PROFILED:
+            lines += ["", "| Task, one machine with two sites | Seconds |", "|---|---|"]
+            lines += [f"| {name} | {seconds:.2f} |" for name, seconds in profile(each["plain"])]
     return "\n".join(lines) + "\n"
 
 
@@ -161,20 +175,28 @@ def main() -> int:
     """Measure, write the results, and clean up; 1 when a step failed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--times", type=int, default=3, help="repetitions of each run (default: 3)")
+    parser.add_argument(
+        "--sizes",
+        type=size_of,
+        nargs="+",
+        default=SIZES,
+        metavar="MACHINESxSITES",
+        help=f"what to measure (default: {' '.join(f'{size.machines}x{size.sites}' for size in SIZES)})",
+    )
     arguments = parser.parse_args()
     if os.geteuid() != 0:
         parser.error("the bench needs root: the stacks' data directories and the engine's socket belong to root")
 
-    remove_all()
+    remove_all(arguments.sizes)
     result: dict[str, Any] = {"when": datetime.now(UTC).isoformat(timespec="seconds"), "machine": bench.machine()}
     try:
         with tempfile.TemporaryDirectory(prefix="pressdock-growth-") as folder:
-            result["sizes"] = [measure_size(Path(folder), size, max(1, arguments.times)) for size in SIZES]
+            result["sizes"] = [measure_size(Path(folder), size, max(1, arguments.times)) for size in arguments.sizes]
     except bench.BenchError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     finally:
-        remove_all()
+        remove_all(arguments.sizes)
     bench.write_results(result, markdown(result), "-growth")
     return 0
 

@@ -54,6 +54,9 @@ OWN_VARIABLES = {
 # Seconds without a visitor before memory is read.
 REST = 60
 
+# What the output has to be like: a task is announced when it begins, and not only when it turns out not to be skipped.
+OUTPUT = {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "1"}
+
 # A stage of a converge begins with the first task that matches.
 STAGES = (
     (re.compile(r"docker : "), "engine"),
@@ -157,7 +160,7 @@ def play(arguments: list[str], strategy: dict[str, str] | None = None) -> Conver
     with subprocess.Popen(
         ["ansible-playbook", "site.yml", *arguments],
         cwd=ROOT,
-        env={**os.environ, "ANSIBLE_NOCOLOR": "1", **(strategy or {})},
+        env={**os.environ, **OUTPUT, **(strategy or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -1,5 +1,10 @@
 """bench/run.py: how a converge's stages are told from its tasks."""
 
+import os
+import shutil
+import sys
+from pathlib import Path
+
 import pytest
 
 from tests.support.load import load
@@ -39,3 +44,36 @@ def test_stages_follow_one_another_and_miss_nothing() -> None:
 @pytest.mark.parametrize("task", ["Build | Write", "Build | Wait for"])
 def test_the_role_still_names_its_tasks_so(task: str) -> None:
     assert f"- name: {task}" in BUILD.read_text(encoding="utf-8")
+
+
+TASKS = """---
+- name: Tasks of known length
+  hosts: localhost
+  gather_facts: false
+  tasks:
+    - name: Short before
+      ansible.builtin.set_fact:
+        known: true
+    - name: Long
+      ansible.builtin.wait_for:
+        timeout: 2
+    - name: Left out
+      ansible.builtin.set_fact:
+        known: true
+      when: false
+    - name: Short after
+      ansible.builtin.set_fact:
+        known: true
+"""
+
+
+def test_a_tasks_time_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "site.yml").write_text(TASKS, encoding="utf-8")
+    # With the project's settings, by which a task that is skipped is not shown.
+    shutil.copy(PROJECT / "ansible.cfg", tmp_path)
+    monkeypatch.setenv("ANSIBLE_CALLBACK_PLUGINS", str(PROJECT / "callback_plugins"))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(bench, "ROOT", tmp_path)
+    seconds = bench.play([]).tasks
+    assert list(seconds) == ["Short before", "Long", "Left out", "Short after"]
+    assert max(seconds, key=lambda name: seconds[name]) == "Long"

@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from module_utils import run_lock
+from tests.support.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "8f0b7a5d3c1e92846af7d0b35e1c48297be6035fad92c81470e3b65a9d2c1f84"
@@ -27,16 +29,26 @@ SITE: dict[str, Any] = {
 
 
 def run(tmp_path: Path, *options: str, **variables: Any) -> str:
-    """Run the preflight with extra variables (strings are templates); return what it printed."""
+    """Run the preflight with extra variables (strings are templates) on ports of its own; return what it printed."""
+    base = {"stack_installation_key": KEY, "stack_name": "unittest", "nginx_https_port": 48443, "ansible_become": False}
+    base |= {"ftp_port": 48021, "ftp_passive_first_port": 48100, "ftp_passive_last_port": 48119}
+    return run_as_declared(tmp_path, *options, **{**base, **variables})
+
+
+def run_as_declared(tmp_path: Path, *options: str, **variables: Any) -> str:
+    """Run the preflight with extra variables; return what it printed."""
     play = tmp_path / "play.yml"
     play.write_text(PLAY, encoding="utf-8")
-    # Ports and resources of the machine under test are not the subject here.
-    base = {"stack_installation_key": KEY, "stack_name": "unittest", "nginx_https_port": 48443, "ansible_become": False}
-    base |= {"preflight_lock_file": str(tmp_path / "lock")}
-    base |= {"ftp_port": 48021, "ftp_passive_first_port": 48100, "ftp_passive_last_port": 48119}
-    extra = tmp_path / "extra.json"
-    extra.write_text(json.dumps({**base, "preflight_disk_min": "1m", **variables}), encoding="utf-8")
-    command = [str(Path(sys.executable).parent / "ansible-playbook"), str(play), "--extra-vars", f"@{extra}", *options]
+    # The room on the machine under test is not the subject here.
+    extra = {"preflight_lock_file": str(tmp_path / "lock"), "preflight_disk_min": "1m", **variables}
+    (tmp_path / "extra.json").write_text(json.dumps(extra), encoding="utf-8")
+    command = [
+        str(Path(sys.executable).parent / "ansible-playbook"),
+        str(play),
+        "--extra-vars",
+        f"@{tmp_path}/extra.json",
+        *options,
+    ]
     environment = {
         **os.environ,
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
@@ -68,6 +80,18 @@ def test_good_variables_pass(tmp_path: Path) -> None:
     )
     assert "failed=0" in output, output
     assert "changed=0" in output
+
+
+def test_the_machines_of_the_growth_bench_pass(tmp_path: Path) -> None:
+    load("bench/run.py", "run")
+    growth = load("bench/growth.py")
+    write_key(tmp_path, 0o600)
+    inventory = growth.write_inventory(tmp_path, growth.Size(2, 2))
+    output = run_as_declared(tmp_path, "--inventory", str(inventory))
+    assert re.findall(r"(machine\d) +: ok=\d+ +changed=0 +unreachable=0 +failed=0", output) == [
+        "machine0",
+        "machine1",
+    ], output
 
 
 def test_ports_of_ftp_meet_no_others_unless_it_is_left_out(tmp_path: Path) -> None:
