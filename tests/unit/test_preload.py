@@ -1,14 +1,37 @@
-"""Compiled templates are kept, mean the same as before, and never stop a run."""
+"""Compiled templates are kept, mean the same as before, and never stop a run; the garbage collector rests."""
 
 from __future__ import annotations
 
+import gc
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import pytest
 
-from callback_plugins.preload import keep_compiled_templates, private_directory
+from callback_plugins.preload import COLLECTOR_THRESHOLDS, keep_compiled_templates, private_directory
+from tests.support.runs import PROJECT
+
+COLLECTOR_LOOKUP = """
+import gc
+from ansible.plugins.lookup import LookupBase
+
+class LookupModule(LookupBase):
+    def run(self, terms, variables=None, **kwargs):
+        return [f"thresholds {gc.get_threshold()}, frozen {gc.get_freeze_count() > 0}"]
+"""
+COLLECTOR_PLAY = """---
+- name: Ask a task's process
+  hosts: localhost
+  gather_facts: false
+  tasks:
+    - name: Ask
+      ansible.builtin.debug:
+        msg: "{{ lookup('collector') }}"
+"""
 
 
 def environment(directory: Path) -> type[jinja2.Environment]:
@@ -107,3 +130,25 @@ def test_a_directory_that_goes_away_is_done_without(tmp_path: Path) -> None:
     kind = environment(directory)
     directory.rmdir()
     assert kind().from_string("{{ 6 * 7 }}").render() == "42"
+
+
+@pytest.mark.parametrize(
+    ("enabled", "expected"),
+    [
+        ("preload", f"thresholds {COLLECTOR_THRESHOLDS}, frozen True"),
+        ("ansible.posix.profile_tasks", f"thresholds {gc.get_threshold()}, frozen False"),
+    ],
+)
+def test_the_collector_leaves_the_processes_of_tasks_alone(tmp_path: Path, enabled: str, expected: str) -> None:
+    (tmp_path / "collector.py").write_text(COLLECTOR_LOOKUP, encoding="utf-8")
+    play = tmp_path / "play.yml"
+    play.write_text(COLLECTOR_PLAY, encoding="utf-8")
+    environment = {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
+        "ANSIBLE_LOOKUP_PLUGINS": str(tmp_path),
+        "ANSIBLE_CALLBACKS_ENABLED": enabled,
+    }
+    command = [str(Path(sys.executable).parent / "ansible-playbook"), str(play)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert expected in done.stdout, done.stdout + done.stderr
