@@ -143,6 +143,7 @@ class ActionModule(ActionBase):
         """
         found = []
         templar = self._templar_for(variables)
+        used = ("name", "ports", "limits")
 
         def switched_on(name: str) -> bool:
             """Tell whether a service runs: one that can be left out has a variable of this name."""
@@ -152,8 +153,12 @@ class ActionModule(ActionBase):
             service = self._defaults.get(f"__{role.name}_service")
             if not isinstance(service, Mapping) or not switched_on(f"stack_{role.name}"):
                 continue
+            declared = service.get("containers") or []
+            if isinstance(declared, list):
+                # The rest is not worked out for nothing: hashes of passwords are in it, which are made to be slow.
+                declared = [{name: one[name] for name in used if name in one} for one in declared]
             try:
-                containers = self._templar_for(variables, role).template(service.get("containers") or [])
+                containers = self._templar_for(variables, role).template(declared)
             except AnsibleError as error:
                 self._display.vv(f"preflight: the containers of {role.name} are unknown: {_first_line(error)}")
                 continue
