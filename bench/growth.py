@@ -129,9 +129,9 @@ def measure_size(folder: Path, size: Size, times: int) -> dict[str, Any]:
     return found
 
 
-def remove_all(sizes: Iterable[Size]) -> None:
-    """Remove all stacks that the bench has for sizes."""
-    for number in range(max(size.machines for size in sizes)):
+def remove_all(sizes: Iterable[Size], beyond: int = 0) -> None:
+    """Remove all stacks that the bench has for sizes, or has by default, but for the first so many."""
+    for number in range(beyond, max(size.machines for size in (*SIZES, *sizes))):
         bench.remove_all(stack_of(number), data_of(number))
 
 
@@ -191,7 +191,11 @@ def main() -> int:
     result: dict[str, Any] = {"when": datetime.now(UTC).isoformat(timespec="seconds"), "machine": bench.machine()}
     try:
         with tempfile.TemporaryDirectory(prefix="pressdock-growth-") as folder:
-            result["sizes"] = [measure_size(Path(folder), size, max(1, arguments.times)) for size in arguments.sizes]
+            result["sizes"] = []
+            for size in arguments.sizes:
+                # What a larger size has left would be measured as well.
+                remove_all(arguments.sizes, beyond=size.machines)
+                result["sizes"].append(measure_size(Path(folder), size, max(1, arguments.times)))
     except bench.BenchError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -71,6 +71,7 @@ STAGES = (
 BUILT = re.compile(r"container : Build \| Wait for (?P<images>[^(]*)")
 BUILD_STARTS = "Build | Start the builds"
 TASK = re.compile(r"TASK \[(?P<name>.*)\] \*")
+WORKED = re.compile(r"(ok|changed|included): ")
 RECAP = re.compile(r"\S+ +: +ok=[1-9]\d* +changed=\d+ +unreachable=0 +failed=0 ")
 
 
@@ -152,6 +153,8 @@ def play(arguments: list[str], strategy: dict[str, str] | None = None) -> Conver
     """Run site.yml with these arguments of ansible-playbook; BenchError where it fails on any host."""
     lines: list[str] = []
     announced: list[tuple[float, str]] = []
+    # Those of them that did something: one that is skipped begins no stage.
+    worked: dict[tuple[float, str], None] = {}
     changed: list[str] = []
     builds: list[float] = []
     succeeded = False
@@ -172,6 +175,8 @@ def play(arguments: list[str], strategy: dict[str, str] | None = None) -> Conver
                 announced.append((time.monotonic() - start, task["name"]))
                 if BUILD_STARTS in task["name"]:
                     builds.append(time.time())
+            if announced and WORKED.match(line):
+                worked[announced[-1]] = None
             if line.startswith("changed: ") and announced:
                 changed.append(announced[-1][1])
             succeeded = succeeded or bool(RECAP.match(line))
@@ -181,7 +186,7 @@ def play(arguments: list[str], strategy: dict[str, str] | None = None) -> Conver
         raise BenchError(message)
     processor = round(processor_seconds() - used, 2)
     tasks = durations_of(announced, seconds)
-    return Converge(round(seconds, 2), processor, changed, stages_of(announced, seconds), builds, tasks)
+    return Converge(round(seconds, 2), processor, changed, stages_of(list(worked), seconds), builds, tasks)
 
 
 def unchanged(key_file: Path, times: int, strategy: dict[str, str] | None = None) -> list[Converge]:

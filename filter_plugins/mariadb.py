@@ -17,6 +17,14 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 from filter_plugins.secrets import mysql_native_hash
 
 CHARACTER_SET = "utf8mb4"
+# Limits of an account as the server keeps them, and as a statement calls them.
+LIMITS = {
+    "max_questions": "MAX_QUERIES_PER_HOUR",
+    "max_updates": "MAX_UPDATES_PER_HOUR",
+    "max_connections": "MAX_CONNECTIONS_PER_HOUR",
+    "max_user_connections": "MAX_USER_CONNECTIONS",
+    "max_statement_time": "MAX_STATEMENT_TIME",
+}
 SYSTEM_DATABASES = {"information_schema", "mysql", "performance_schema", "sys"}
 
 
@@ -67,6 +75,19 @@ def alternatives(authentication: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """
     outer = {name: value for name, value in authentication.items() if name != "auth_or"}
     return [entry or outer for entry in authentication.get("auth_or", [{}])]
+
+
+def restricted(authentication: Mapping[str, Any]) -> bool:
+    """Tell whether an account demands more than its password, may do only so much, or has a password that expires.
+
+    A requirement is a number above 0, no limit is 0, and a password that has expired was never changed.
+    """
+    return (
+        authentication.get("ssl_type", 0) > 0
+        or any(authentication.get(limit) for limit in LIMITS)
+        or authentication.get("password_lifetime", 0) > 0
+        or authentication.get("password_last_changed") == 0
+    )
 
 
 def mariadb_passwords(databases: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:
@@ -166,6 +187,13 @@ def _account(state: State, user: str, password_hashes: Sequence[str], privileges
             differ(f"account {account}: password put right", f"ALTER USER {name} {identified}")
         if authentication.get("account_locked"):
             differ(f"account {account}: unlocked", f"ALTER USER {name} ACCOUNT UNLOCK")
+        if restricted(authentication):
+            # With the password: one that has expired is new by that.
+            limits = " ".join(f"{limit} 0" for limit in LIMITS.values())
+            differ(
+                f"account {account}: requirements and limits removed",
+                f"ALTER USER {name} {identified} REQUIRE NONE WITH {limits} PASSWORD EXPIRE NEVER",
+            )
     grantee = f"'{user}'@'%'"
     target = f"{identifier(pattern(user))}.*"
     wanted = {(pattern(user), privilege, "NO") for privilege in privileges}

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -220,10 +221,9 @@ class Workshop:
             raise SystemExit(f"{', '.join(mutant.name for mutant in group)}: no converge: {self.folder}/{name}.log")
         report = self.folder / f"{name}.xml"
         # Else pytest takes the directory that holds all copies, and imports the tests of the project as it is.
-        options = (
-            f"--rootdir={project} -c {project}/pyproject.toml --junitxml={report} -k 'not TestRound and not enough'"
-        )
-        self.molecule(project, "verify", name, PYTEST_ADDOPTS=options)
+        options = [f"--rootdir={project}", "-c", f"{project}/pyproject.toml", f"--junitxml={report}"]
+        options += ["-k", "not TestRound and not enough"]
+        self.molecule(project, "verify", name, PYTEST_ADDOPTS=shlex.join(options))
         ran, red = failed_cases(report)
         if set(ran) != {case for each in cases.values() for case in each}:
             raise SystemExit(f"Other cases ran than should have: {self.folder}/{name}.log")

@@ -77,3 +77,11 @@ def test_a_tasks_time_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     seconds = bench.play([]).tasks
     assert list(seconds) == ["Short before", "Long", "Left out", "Short after"]
     assert max(seconds, key=lambda name: seconds[name]) == "Long"
+
+
+def test_a_task_that_is_skipped_begins_no_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks = TASKS.replace("Left out", "Remove superseded images").replace("Short after", "'mariadb : Short after'")
+    (tmp_path / "site.yml").write_text(tasks.replace("timeout: 2", "timeout: 1"), encoding="utf-8")
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(bench, "ROOT", tmp_path)
+    assert list(bench.play([]).stages) == ["key and preflight", "service mariadb"]

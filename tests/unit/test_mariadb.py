@@ -116,6 +116,10 @@ def test_a_bare_server_gets_database_account_and_privileges() -> None:
     ]
 
 
+UNRESTRICTED = (
+    "REQUIRE NONE WITH MAX_QUERIES_PER_HOUR 0 MAX_UPDATES_PER_HOUR 0 MAX_CONNECTIONS_PER_HOUR 0 MAX_USER_CONNECTIONS 0"
+    " MAX_STATEMENT_TIME 0 PASSWORD EXPIRE NEVER"
+)
 CASES: list[tuple[list[dict[str, Any]], list[str]]] = [
     (
         [*without(DATABASE), {**DATABASE, "character_set": "latin1"}],
@@ -139,6 +143,22 @@ CASES: list[tuple[list[dict[str, Any]], list[str]]] = [
         [*without(USER), account("wordpress_shop", "%", native(HASH, account_locked=True))],
         ["ALTER USER 'wordpress_shop'@'%' ACCOUNT UNLOCK;"],
     ),
+    *[
+        (
+            [*without(USER), account("wordpress_shop", "%", native(HASH, **restriction))],
+            [f"ALTER USER 'wordpress_shop'@'%' IDENTIFIED VIA mysql_native_password USING '{HASH}' {UNRESTRICTED};"],
+        )
+        for restriction in (
+            {"ssl_type": 2},
+            {"max_questions": 1},
+            {"max_updates": 1},
+            {"max_connections": 1},
+            {"max_user_connections": -1},
+            {"max_statement_time": 0.5},
+            {"password_lifetime": 3},
+            {"password_last_changed": 0},
+        )
+    ],
     (
         without(privilege("INSERT")),
         [r"GRANT INSERT ON `wordpress\_shop`.* TO 'wordpress_shop'@'%';"],
@@ -190,6 +210,14 @@ def test_each_drift_has_its_remedy(rows: list[dict[str, Any]], statements: list[
 
 def test_foreign_accounts_are_left_alone() -> None:
     assert differences([*CONVERGED, account("report", "10.0.0.%", {})], ["report@10.0.0.%"])["changes"] == []
+
+
+@pytest.mark.parametrize("lifetime", [0, -1])
+def test_what_the_remedy_leaves_is_no_restriction(lifetime: int) -> None:
+    """As the server answers after it; the numbers of an account that never had any are absent."""
+    left = {"ssl_type": 0, "ssl_cipher": "", "max_questions": 0, "max_user_connections": 0, "max_statement_time": 0.0}
+    left |= {"password_lifetime": lifetime, "password_last_changed": 1795986924}
+    assert differences([*without(USER), account("wordpress_shop", "%", native(HASH, **left))])["changes"] == []
 
 
 @pytest.mark.parametrize("answer", ["ERROR 1045", '{"kind": "account"}', "[1]"])

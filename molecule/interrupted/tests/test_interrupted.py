@@ -149,7 +149,12 @@ class Harness:
                 process.wait(seconds)
             except subprocess.TimeoutExpired:
                 kill_tree(process.pid)
-            process.wait()
+                process.wait()
+                self.killed += 1
+            else:
+                assert process.returncode == 0, "the run that was to be killed failed by itself"
+                say("  ended: it had less to do")
+                self.missed += 1
             return process.pid
 
     def holder(self) -> Any:

@@ -52,6 +52,17 @@ def test_server_shows_what_lies_there(stack: Stack, site: str) -> None:
     assert shown == certificate(stack, f"{TLS}/{site}.pem", "-fingerprint", "-sha256")
 
 
+def test_a_key_of_ones_own_is_in_no_log(stack: Stack) -> None:
+    key = str(stack.host.file(f"{TLS}/own.pem").content_string)
+    journal = "journalctl --sync; journalctl --no-pager"
+    stack.host.check_output("logger 'control of the journal'")
+    text = stack.host.check_output(journal)
+    assert "control of the journal" in text
+    lines = key.partition("-----BEGIN PRIVATE KEY-----")[2].partition("-----END")[0].split()
+    assert lines
+    assert [line for line in lines if line in text] == []
+
+
 @pytest.mark.parametrize("site", SITES)
 def test_files_are_the_servers_alone(stack: Stack, site: str) -> None:
     file = stack.host.file(f"{TLS}/{site}.pem")
