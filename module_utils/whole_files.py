@@ -23,7 +23,8 @@ Hidden, and its name ends in no suffix: whoever reads all files of a kind in the
 def replace_file(path: Path, content: bytes | IO[bytes], *, mode: int, owner: int = -1, group: int = -1) -> None:
     """Write a file, or replace what is called so (a symbolic link too), in one step that outlasts a loss of power.
 
-    Nobody whom the mode does not let can read it at any moment: owner and mode come before the content.
+    Nobody whom the mode does not let can read it at any moment: owner and mode come before the content. Where
+    the writer may not list the directory, a loss of power may bring the old file back.
 
     :param content: the bytes, or a stream that is read to its end.
     :param mode: all of its bits; the umask takes none away.
@@ -32,8 +33,7 @@ def replace_file(path: Path, content: bytes | IO[bytes], *, mode: int, owner: in
     :raises OSError: when it cannot be written. What was there is then untouched and no other file is left, unless it is
         the directory that could not be synced: then the new file is in place.
     """
-    # Opened first: an error after the renaming would be one too late.
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    directory = _open_directory(path.parent)
     try:
         descriptor, temporary = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=path.parent)
         try:
@@ -51,9 +51,21 @@ def replace_file(path: Path, content: bytes | IO[bytes], *, mode: int, owner: in
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
-        _sync_directory(directory)
+        if directory is not None:
+            _sync_directory(directory)
     finally:
-        os.close(directory)
+        if directory is not None:
+            os.close(directory)
+
+
+def _open_directory(path: Path) -> int | None:
+    """Open a directory to sync it later: an error after the renaming would be one too late. None where it cannot be."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:
+        # Files can be made where none can be listed, but only what can be read can be opened and synced. Whoever may
+        # not write there either fails with the file.
+        return None
 
 
 def _sync_directory(descriptor: int) -> None:

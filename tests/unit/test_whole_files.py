@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import io
+import multiprocessing
 import os
 import stat
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from module_utils import whole_files
 from module_utils.whole_files import replace_file
 
 OLD, NEW = b"old", bytes(range(256)) * 5000
+NOBODY = 65534
 CALLS = {"owner": (os, "fchown"), "mode": (os, "fchmod"), "sync": (os, "fsync"), "renaming": (Path, "replace")}
 
 
@@ -167,6 +170,46 @@ def test_directory_that_cannot_be_synced(file: Path, watch: Watch, number: int, 
         with pytest.raises(OSError, match="Input/output"):
             replace_file(file, NEW, mode=0o644)
     assert [path.read_bytes() for path in file.parent.iterdir()] == [NEW]
+
+
+def replace_unlisted(file: Path) -> None:
+    """Replace a file as somebody who cannot list its directory: root is not stopped by a mode."""
+    if os.getuid() == 0:
+        os.setgroups([])
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+    with pytest.raises(PermissionError):
+        list(file.parent.iterdir())
+    replace_file(file, NEW, mode=0o644)
+
+
+def test_directory_that_may_be_written_and_not_listed() -> None:
+    # Others cannot reach what is below pytest's own directory.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        file = folder / "figures.prom"
+        file.write_bytes(OLD)
+        if os.getuid() == 0:
+            os.chown(folder, NOBODY, NOBODY)
+        folder.chmod(0o300)
+        # A process cannot take its user back.
+        child = multiprocessing.get_context("fork").Process(target=replace_unlisted, args=(file,))
+        child.start()
+        child.join()
+        folder.chmod(0o700)
+        assert child.exitcode == 0
+        assert [path.read_bytes() for path in folder.iterdir()] == [NEW]
+
+
+def test_directory_that_may_not_be_written(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+    def forbidden(*_: Any, **__: Any) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "open", forbidden)
+    with pytest.raises(PermissionError):
+        replace_file(file, NEW, mode=0o644)
+    monkeypatch.undo()
+    assert [path.read_bytes() for path in file.parent.iterdir()] == [OLD]
 
 
 def test_link_is_replaced_and_not_followed(file: Path, tmp_path: Path) -> None:
