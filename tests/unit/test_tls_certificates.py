@@ -400,13 +400,66 @@ def test_check_on_a_bare_target_writes_nothing(run: Run, tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_check_predicts_exactly_the_changes(run: Run) -> None:
+def nothing(_: Path) -> None:
+    """Change nothing on the target."""
+
+
+def remove_certificate(authority: Path) -> None:
+    (authority / "ca.crt").unlink()
+
+
+def remove_certificate_and_open_key(authority: Path) -> None:
+    (authority / "ca.crt").unlink()
+    (authority / "ca.key").chmod(0o644)
+
+
+def remove_both(authority: Path) -> None:
+    (authority / "ca.crt").unlink()
+    (authority / "ca.key").unlink()
+
+
+@pytest.mark.parametrize("new", [{}, {"domains": ["b.test"]}], ids=["same", "other domain"])
+@pytest.mark.parametrize("damage", [nothing, remove_certificate, remove_certificate_and_open_key, remove_both])
+def test_check_predicts_exactly_the_changes(
+    run: Run, tmp_path: Path, damage: Callable[[Path], None], new: dict[str, Any]
+) -> None:
+    before = run()
+    damage(tmp_path / "ca")
+    files = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+    predicted = run({**SHOP, **new}, check=True)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == files
+    result = run({**SHOP, **new})
+    assert predicted["changes"] == result["changes"]
+    assert predicted["digest"] == (before["digest"] if result["digest"] == before["digest"] else "unissued")
+    assert predicted["authority"]["fingerprint"] == (before["authority"]["fingerprint"] if damage is nothing else "")
+
+
+def test_new_certificate_of_the_authority_costs_no_other(run: Run, tmp_path: Path) -> None:
+    """Its key has signed them."""
+    first = run()
+    remove_certificate(tmp_path / "ca")
+    for check in (True, False):
+        result = run(check=check)
+        assert result["changes"] == [f"{tmp_path}/ca/ca.crt: made a certificate authority (3650 days)"]
+        assert result["stores"] == first["stores"]
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("rubbish", "ca.key holds 0 PEM private keys instead of one. Put the right"),
+        (pem(ed25519.Ed25519PrivateKey.generate()), "ca.key is not an elliptic curve key. Put the right"),
+    ],
+    ids=["rubbish", "another kind"],
+)
+def test_check_refuses_the_key_that_a_run_refuses(run: Run, tmp_path: Path, key: str, message: str) -> None:
     run()
-    assert not run(check=True)["changed"]
-    new = {"name": "shop", "domains": ["b.test"]}
-    predicted = run(new, check=True)
-    assert predicted["digest"] == "unissued"
-    assert predicted["changes"] == run(new)["changes"]
+    remove_certificate(tmp_path / "ca")
+    (tmp_path / "ca" / "ca.key").write_text(key)
+    for check in (True, False):
+        with pytest.raises(module.CertificateError, match=message):
+            run(check=check)
+    assert [path.name for path in (tmp_path / "ca").iterdir()] == ["ca.key"]
 
 
 # --- The operator's own ----------------------------------------------------------------------------------------------

@@ -383,7 +383,7 @@ class AuthorityKeeper:
         self.result: dict[str, Any] = {}
 
     def keep(self) -> Authority | None:
-        """Make the authority where there is none; read it otherwise. None in check mode before it exists.
+        """Make the authority where there is none; read it otherwise. None in check mode before its key exists.
 
         :raises CertificateError: when the operator has to mend it.
         """
@@ -433,28 +433,37 @@ class AuthorityKeeper:
     def _complete(
         self, key_path: Path, certificate_path: Path, stored_key: str | None, advice: str
     ) -> Authority | None:
+        key = self._stored_key(key_path, stored_key, advice) if stored_key is not None else None
         self.target.changes.append(
             f"{certificate_path}: made a certificate authority ({self.parameters['authority_days']} days)"
         )
         self.target.after.append(f"authority: {self.parameters['organization']} certificate authority")
-        if self.target.check:
-            self.result = {"path": str(certificate_path), "fingerprint": "", "not_after": ""}
+        # In check mode nothing is known of it: each one that is made is another.
+        self.result = {"path": str(certificate_path), "fingerprint": "", "not_after": ""}
+        if key is not None:
+            self.target.keep_mode(key_path, 0, 0, 0o600)
+        elif self.target.check:
             return None
-        if stored_key is None:
+        else:
             key = ec.generate_private_key(ec.SECP256R1())
             replace_file(key_path, key_text(key).encode(), mode=0o600, owner=0, group=0)
-        else:
-            try:
-                key = load_key(stored_key)
-            except ValueError as error:
-                raise CertificateError(f"{key_path} {error}. {advice}") from None
-            if not isinstance(key, ec.EllipticCurvePrivateKey):
-                raise CertificateError(f"{key_path} is not an elliptic curve key. {advice}")
-            self.target.keep_mode(key_path, 0, 0, 0o600)
         certificate = new_authority(key, self.parameters["organization"], self.parameters["authority_days"], self.now)
-        replace_file(certificate_path, certificate_text(certificate).encode(), mode=0o644, owner=0, group=0)
-        self._note(certificate_path, certificate)
+        if not self.target.check:
+            replace_file(certificate_path, certificate_text(certificate).encode(), mode=0o644, owner=0, group=0)
+            self._note(certificate_path, certificate)
+        # Also a certificate that is not written tells which ones its key has signed: they stay.
         return Authority(key, certificate)
+
+    @staticmethod
+    def _stored_key(path: Path, text: str, advice: str) -> Any:
+        """Load a key whose certificate is missing."""
+        try:
+            key = load_key(text)
+        except ValueError as error:
+            raise CertificateError(f"{path} {error}. {advice}") from None
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise CertificateError(f"{path} is not an elliptic curve key. {advice}")
+        return key
 
     def _note(self, path: Path, certificate: Any) -> None:
         self.result = {
