@@ -677,6 +677,69 @@ def test_refuses_a_directory_in_the_place_of_a_file(run: Run, tmp_path: Path) ->
             run(check=check)
 
 
+@pytest.mark.parametrize("file", ["gone.pem", ".new-abc"])
+def test_refuses_a_directory_in_the_place_of_what_it_removes(run_stores: Run, tmp_path: Path, file: str) -> None:
+    """Before another store is written."""
+    (tmp_path / "ftp" / file).mkdir(parents=True)
+    for check in (True, False):
+        with pytest.raises(module.CertificateError, match=rf"ftp: .*/ftp/{file} is a directory; remove it"):
+            run_stores(check=check, web=WEB, ftp=FTP)
+    assert [path.name for path in tmp_path.iterdir()] == ["ftp"]
+
+
+def test_undeclared_directory_may_stay_where_files_do(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "tls" / "gone.pem").mkdir(parents=True)
+    for check in (True, False):
+        assert run(remove_undeclared=False, check=check)["undeclared"] == ["gone.pem"]
+
+
+def test_links_to_directories_are_removed(run: Run, tmp_path: Path) -> None:
+    run()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for name in ("gone.pem", ".new-abc"):
+        (tmp_path / "tls" / name).symlink_to(elsewhere)
+    predicted = run(check=True)
+    assert len(predicted["changes"]) == 2
+    assert run()["changes"] == predicted["changes"]
+    assert [path.name for path in (tmp_path / "tls").iterdir()] == ["shop.pem"]
+    assert elsewhere.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("made", "declared", "message"),
+    [
+        ("link", "ftp", "/ftp is a link"),
+        ("dangling", "ftp", "/ftp is a link"),
+        ("file", "ftp", "/ftp is no directory"),
+        ("file", "ftp/below/it", "/ftp is no directory"),
+        ("dangling", "ftp/below", "/ftp is no directory"),
+    ],
+)
+def test_refuses_a_store_that_is_no_directory(
+    run_stores: Run, tmp_path: Path, made: str, declared: str, message: str
+) -> None:
+    place, elsewhere = tmp_path / "ftp", tmp_path / "elsewhere"
+    if made == "file":
+        place.write_text("precious")
+    else:
+        place.symlink_to(elsewhere)
+    if made == "link":
+        elsewhere.mkdir()
+    before = set(tmp_path.rglob("*"))
+    for check in (True, False):
+        with pytest.raises(module.CertificateError, match=f"ftp: .*{message}; remove it"):
+            run_stores(check=check, web=WEB, ftp={**FTP, "directory": str(tmp_path / declared)})
+    assert set(tmp_path.rglob("*")) == before
+
+
+def test_store_may_be_below_a_link(run_stores: Run, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "data").symlink_to("elsewhere")
+    run_stores(ftp={**FTP, "directory": str(tmp_path / "data/ftp")})
+    assert (tmp_path / "elsewhere/ftp/shop.pem").is_file()
+
+
 def test_refuses_to_renew_always(run: Run) -> None:
     with pytest.raises(module.CertificateError, match="renew_days"):
         run(renew_days=397)

@@ -327,6 +327,32 @@ def read_text(path: Path) -> str | None:
         return None
 
 
+def leftovers(directory: Path) -> list[Path]:
+    """Return what an earlier run that was killed while writing left behind."""
+    return sorted(directory.glob(f"{TEMPORARY_PREFIX}*")) if directory.is_dir() else []
+
+
+def refuse_place(label: str, directory: Path) -> None:
+    """Check that a directory is one, or can be made: a check run makes none and would not notice.
+
+    :raises CertificateError: when the operator has to mend it.
+    """
+    there = next(path for path in (directory, *directory.parents) if os.path.lexists(path))
+    if directory.is_symlink():
+        raise CertificateError(f"{label}: {directory} is a link; remove it")
+    if not there.is_dir():
+        raise CertificateError(f"{label}: {there} is no directory; remove it")
+
+
+def refuse_directory(label: str, path: Path) -> None:
+    """Check that what is to be replaced or removed is no directory (a link to one is none).
+
+    :raises CertificateError: when the operator has to mend it.
+    """
+    if path.is_dir() and not path.is_symlink():
+        raise CertificateError(f"{label}: {path} is a directory; remove it")
+
+
 class Target:
     """The target's files. What differs from what is declared is noted, and mended unless *check* is set."""
 
@@ -364,9 +390,7 @@ class Target:
 
     def remove_leftovers(self, directory: Path) -> None:
         """Remove what an earlier run that was killed while writing left behind."""
-        if not directory.is_dir():
-            return
-        for path in directory.glob(f"{TEMPORARY_PREFIX}*"):
+        for path in leftovers(directory):
             self.changes.append(f"{path}: removed (left behind by a run that was cut off)")
             if not self.check:
                 path.unlink(missing_ok=True)
@@ -489,7 +513,7 @@ class StoreKeeper:
         self.undeclared: list[str] = []
 
     def refuse_nonsense(self) -> None:
-        """Check everything that is declared of the store, the operator's own pairs included. Nothing is written.
+        """Check all that is declared of the store, the operator's own pairs too, and its place. Nothing is written.
 
         :raises CertificateError: when the operator has to decide or to mend something.
         """
@@ -502,8 +526,12 @@ class StoreKeeper:
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
             raise CertificateError(f"{self.parameters['name']}: declared twice: {', '.join(doubled)}")
+        refuse_place(self.parameters["name"], self.directory)
         for entry in self._entries():
             self._refuse_entry(entry)
+        removed = self._undeclared_files() if self.parameters["remove_undeclared"] else []
+        for path in (*removed, *leftovers(self.directory)):
+            refuse_directory(self.parameters["name"], path)
 
     def keep(self, authority: Authority | None) -> dict[str, Any]:
         """Look after the certificates, which `refuse_nonsense` has let pass, and return what the module answers."""
@@ -532,9 +560,7 @@ class StoreKeeper:
             problems = pair_problems(entry["certificate"], entry["key"], normal_names(entry), self.now)
             if problems:
                 raise CertificateError(f"{label}: {'; '.join(problems)}")
-        path = self._path(entry)
-        if path.is_dir() and not path.is_symlink():
-            raise CertificateError(f"{label}: {path} is a directory; remove it")
+        refuse_directory(label, self._path(entry))
 
     def _label(self, entry: dict[str, Any]) -> str:
         """Name a certificate: two stores may have one of the same name."""
@@ -642,11 +668,11 @@ class StoreKeeper:
         except ValueError:
             return None
 
+    def _undeclared_files(self) -> list[Path]:
+        return sorted({*self.directory.glob("*.pem")} - {self._path(entry) for entry in self._entries()})
+
     def _remove_undeclared(self) -> None:
-        declared = {self._path(entry) for entry in self._entries()}
-        for path in sorted(self.directory.glob("*.pem")):
-            if path in declared:
-                continue
+        for path in self._undeclared_files():
             if not self.parameters["remove_undeclared"]:
                 self.undeclared.append(path.name)
                 continue
