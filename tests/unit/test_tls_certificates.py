@@ -687,6 +687,15 @@ def test_refuses_a_directory_in_the_place_of_what_it_removes(run_stores: Run, tm
     assert [path.name for path in tmp_path.iterdir()] == ["ftp"]
 
 
+@pytest.mark.parametrize("file", ["ca.key", "ca.crt", ".new-abc"])
+def test_refuses_a_directory_in_the_place_of_the_authoritys_files(run: Run, tmp_path: Path, file: str) -> None:
+    (tmp_path / "ca" / file).mkdir(parents=True)
+    for check in (True, False):
+        with pytest.raises(module.CertificateError, match=rf"authority: .*/ca/{file} is a directory; remove it"):
+            run(check=check)
+    assert [path.name for path in tmp_path.rglob("*")] == ["ca", file]
+
+
 def test_undeclared_directory_may_stay_where_files_do(run: Run, tmp_path: Path) -> None:
     (tmp_path / "tls" / "gone.pem").mkdir(parents=True)
     for check in (True, False):
@@ -716,9 +725,10 @@ def test_links_to_directories_are_removed(run: Run, tmp_path: Path) -> None:
         ("dangling", "ftp/below", "/ftp is no directory"),
     ],
 )
-def test_refuses_a_store_that_is_no_directory(
+def test_refuses_a_place_that_is_no_directory(
     run_stores: Run, tmp_path: Path, made: str, declared: str, message: str
 ) -> None:
+    """Be it a store's or the authority's."""
     place, elsewhere = tmp_path / "ftp", tmp_path / "elsewhere"
     if made == "file":
         place.write_text("precious")
@@ -727,9 +737,12 @@ def test_refuses_a_store_that_is_no_directory(
     if made == "link":
         elsewhere.mkdir()
     before = set(tmp_path.rglob("*"))
+    directory = str(tmp_path / declared)
     for check in (True, False):
         with pytest.raises(module.CertificateError, match=f"ftp: .*{message}; remove it"):
-            run_stores(check=check, web=WEB, ftp={**FTP, "directory": str(tmp_path / declared)})
+            run_stores(check=check, web=WEB, ftp={**FTP, "directory": directory})
+        with pytest.raises(module.CertificateError, match=f"the certificate authority: .*{message}; remove it"):
+            run_stores(check=check, web=WEB, common={"authority_directory": directory})
     assert set(tmp_path.rglob("*")) == before
 
 

@@ -187,6 +187,7 @@ library_missing:
 """
 
 UNISSUED = "unissued"
+AUTHORITY = "the certificate authority"
 COMMON_NAME_LIMIT = 64
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 CLOCK_TOLERANCE = dt.timedelta(hours=1)
@@ -404,21 +405,33 @@ class AuthorityKeeper:
         self.parameters = parameters
         self.target = target
         self.now = now
+        self.directory = Path(parameters["authority_directory"])
         self.result: dict[str, Any] = {}
+
+    def refuse_nonsense(self) -> None:
+        """Check the authority's place. Nothing is written.
+
+        :raises CertificateError: when the operator has to mend it.
+        """
+        refuse_place(AUTHORITY, self.directory)
+        for path in (*self._paths(), *leftovers(self.directory)):
+            refuse_directory(AUTHORITY, path)
+
+    def _paths(self) -> tuple[Path, Path]:
+        return self.directory / "ca.key", self.directory / "ca.crt"
 
     def keep(self) -> Authority | None:
         """Make the authority where there is none; read it otherwise. None in check mode before its key exists.
 
         :raises CertificateError: when the operator has to mend it.
         """
-        directory = Path(self.parameters["authority_directory"])
-        self.target.keep_directory(directory, 0, 0, 0o755)
-        key_path, certificate_path = directory / "ca.key", directory / "ca.crt"
+        self.target.keep_directory(self.directory, 0, 0, 0o755)
+        key_path, certificate_path = self._paths()
         advice = (
-            f"Put the right files back into {directory} (from a backup), or move both away to get a new authority,"
+            f"Put the right files back into {self.directory} (from a backup), or move both away to get a new authority,"
             " which every client then has to be told to trust."
         )
-        self.target.remove_leftovers(directory)
+        self.target.remove_leftovers(self.directory)
         stored_key, stored_certificate = read_text(key_path), read_text(certificate_path)
         if stored_key is None and stored_certificate is not None:
             raise CertificateError(f"{certificate_path} is there, but its key {key_path} is not. {advice}")
@@ -429,7 +442,9 @@ class AuthorityKeeper:
             key = load_key(stored_key or "")
             certificate = load_chain(stored_certificate)[0]
         except ValueError as error:
-            raise CertificateError(f"The certificate authority in {directory} is broken: {error}. {advice}") from None
+            raise CertificateError(
+                f"The certificate authority in {self.directory} is broken: {error}. {advice}"
+            ) from None
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise CertificateError(f"{key_path} is not an elliptic curve key. {advice}")
         if not same_key(certificate, key):
@@ -714,7 +729,7 @@ def refuse_nonsense(parameters: dict[str, Any]) -> None:
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise CertificateError(f"stores: declared twice: {', '.join(doubled)}")
-    owners = {os.path.realpath(parameters["authority_directory"]): "the certificate authority"}
+    owners = {os.path.realpath(parameters["authority_directory"]): AUTHORITY}
     for store in parameters["stores"]:
         # Each would remove what is the other's.
         other = owners.setdefault(os.path.realpath(store["directory"]), store["name"])
@@ -731,6 +746,7 @@ def look_after(parameters: dict[str, Any], check: bool, now: dt.datetime) -> dic
     target = Target(check)
     authority = AuthorityKeeper(parameters, target, now)
     stores = {store["name"]: StoreKeeper({**parameters, **store}, target, now) for store in parameters["stores"]}
+    authority.refuse_nonsense()
     for store in stores.values():
         store.refuse_nonsense()
     issuer = authority.keep()
