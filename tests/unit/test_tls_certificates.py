@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+import json
 import os
 import stat
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
+from ansible.module_utils.testing import patch_module_args
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -76,7 +78,8 @@ def run_stores(tmp_path: Path) -> Run:
             entries = [{"certificate": "", "key": "", **entry} for entry in store["certificates"]]
             own = {"name": name, "directory": str(tmp_path / name), "uid": os.getuid(), "gid": os.getgid()}
             declared.append({"remove_undeclared": True, **own, **store, "certificates": entries})
-        result: dict[str, Any] = module.look_after({**parameters(tmp_path, declared), **(common or {})}, check, now)
+        declaration = {**parameters(tmp_path, declared), **(common or {})}
+        result: dict[str, Any] = module.look_after(declaration, module.Target(check), now)
         return result
 
     return run_module
@@ -376,18 +379,40 @@ def test_crash_while_writing_leaves_nothing_behind(run: Run, tmp_path: Path) -> 
     assert not leftover.exists()
 
 
-def test_failing_write_keeps_the_old_file(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run()
-    before = (tmp_path / "tls" / "shop.pem").read_bytes()
+def test_failing_write_keeps_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run says what it has done before: the next one finds that done and no longer says it."""
 
-    def full(_handle: int) -> None:
-        raise OSError(28, "No space left on device")
+    def answer(**domains: str) -> dict[str, Any]:
+        stores = [
+            {"name": name, "directory": str(tmp_path / name), "uid": os.getuid(), "gid": os.getgid()}
+            | {"certificates": [{"name": "shop", "domains": [domain]}]}
+            for name, domain in domains.items()
+        ]
+        with patch_module_args(parameters(tmp_path, stores)), pytest.raises(SystemExit):
+            module.main()
+        result: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return result
+
+    assert answer(web="a.test", ftp="a.test")["changed"]
+    before = (tmp_path / "ftp" / "shop.pem").read_bytes()
+    sync, left = os.fsync, [True, True]
+
+    def full(handle: int) -> None:
+        if not left:
+            raise OSError(28, "No space left on device")
+        left.pop()
+        sync(handle)
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        run({"name": "shop", "domains": ["b.test"]})
-    assert [path.name for path in (tmp_path / "tls").iterdir()] == ["shop.pem"]
-    assert (tmp_path / "tls" / "shop.pem").read_bytes() == before
+    failed = answer(web="b.test", ftp="b.test")
+    assert (failed["failed"], failed["msg"]) == (True, "[Errno 28] No space left on device")
+    assert failed["changes"] == ["web/shop: issued for b.test (was for a.test)"]
+    assert [path.name for path in (tmp_path / "ftp").iterdir()] == ["shop.pem"]
+    assert (tmp_path / "ftp" / "shop.pem").read_bytes() == before
+    monkeypatch.setattr(os, "fsync", sync)
+    assert answer(web="b.test", ftp="b.test")["changes"] == ["ftp/shop: issued for b.test (was for a.test)"]
 
 
 # --- Check mode ------------------------------------------------------------------------------------------------------
@@ -639,7 +664,7 @@ def test_stores_are_apart(tmp_path: Path, name: str, directory: str, message: st
         {"name": name, "directory": str(tmp_path / directory), **owner},
     ]
     with pytest.raises(module.CertificateError, match=message):
-        module.look_after(parameters(tmp_path, stores), False, NOW)
+        module.look_after(parameters(tmp_path, stores), module.Target(check=False), NOW)
     assert list(tmp_path.iterdir()) == []
 
 

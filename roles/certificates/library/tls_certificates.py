@@ -151,7 +151,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What was (or would be) changed, one sentence each.
+  description: What was (or would be) changed, one sentence each. A run that fails names what it had done by then.
   type: list
   elements: str
   returned: always
@@ -355,7 +355,10 @@ def refuse_directory(label: str, path: Path) -> None:
 
 
 class Target:
-    """The target's files. What differs from what is declared is noted, and mended unless *check* is set."""
+    """The target's files. What differs from what is declared is mended unless *check* is set, and noted.
+
+    In this order: a run that fails answers with what it has done, not with what it could not do.
+    """
 
     def __init__(self, check: bool) -> None:
         """Begin with nothing noted."""
@@ -368,11 +371,11 @@ class Target:
     def keep_directory(self, path: Path, uid: int, gid: int, mode: int) -> None:
         """Make a directory, or mend its owner and mode."""
         if not path.exists():
-            self.changes.append(f"{path}: created")
             if not self.check:
                 path.mkdir(mode=mode, parents=True)
                 path.chmod(mode)
                 os.chown(path, uid, gid)
+            self.changes.append(f"{path}: created")
             return
         self.keep_mode(path, uid, gid, mode)
 
@@ -381,20 +384,20 @@ class Target:
         status = path.lstat()
         if (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (uid, gid, mode):
             return
+        if not self.check:
+            os.chown(path, uid, gid, follow_symlinks=False)
+            path.chmod(mode)
         self.changes.append(
             f"{path}: owner and mode {status.st_uid}:{status.st_gid} {stat.S_IMODE(status.st_mode):04o}"
             f" -> {uid}:{gid} {mode:04o}"
         )
-        if not self.check:
-            os.chown(path, uid, gid, follow_symlinks=False)
-            path.chmod(mode)
 
     def remove_leftovers(self, directory: Path) -> None:
         """Remove what an earlier run that was killed while writing left behind."""
         for path in leftovers(directory):
-            self.changes.append(f"{path}: removed (left behind by a run that was cut off)")
             if not self.check:
                 path.unlink(missing_ok=True)
+            self.changes.append(f"{path}: removed (left behind by a run that was cut off)")
 
 
 class AuthorityKeeper:
@@ -473,25 +476,25 @@ class AuthorityKeeper:
         self, key_path: Path, certificate_path: Path, stored_key: str | None, advice: str
     ) -> Authority | None:
         key = self._stored_key(key_path, stored_key, advice) if stored_key is not None else None
-        self.target.changes.append(
-            f"{certificate_path}: made a certificate authority ({self.parameters['authority_days']} days)"
-        )
-        self.target.after.append(f"authority: {self.parameters['organization']} certificate authority")
+        authority = None
         # In check mode nothing is known of it: each one that is made is another.
         self.result = {"path": str(certificate_path), "fingerprint": "", "not_after": ""}
         if key is not None:
             self.target.keep_mode(key_path, 0, 0, 0o600)
-        elif self.target.check:
-            return None
-        else:
+        elif not self.target.check:
             key = ec.generate_private_key(ec.SECP256R1())
             replace_file(key_path, key_text(key).encode(), mode=0o600, owner=0, group=0)
-        certificate = new_authority(key, self.parameters["organization"], self.parameters["authority_days"], self.now)
-        if not self.target.check:
-            replace_file(certificate_path, certificate_text(certificate).encode(), mode=0o644, owner=0, group=0)
-            self._note(certificate_path, certificate)
-        # Also a certificate that is not written tells which ones its key has signed: they stay.
-        return Authority(key, certificate)
+        days = self.parameters["authority_days"]
+        if key is not None:
+            # Also a certificate that is not written tells which ones its key has signed: they stay.
+            authority = Authority(key, new_authority(key, self.parameters["organization"], days, self.now))
+            if not self.target.check:
+                text = certificate_text(authority.certificate)
+                replace_file(certificate_path, text.encode(), mode=0o644, owner=0, group=0)
+                self._note(certificate_path, authority.certificate)
+        self.target.changes.append(f"{certificate_path}: made a certificate authority ({days} days)")
+        self.target.after.append(f"authority: {self.parameters['organization']} certificate authority")
+        return authority
 
     @staticmethod
     def _stored_key(path: Path, text: str, advice: str) -> Any:
@@ -608,12 +611,14 @@ class StoreKeeper:
         self._describe(self.target.before, label, None if current is None else current.chain)
         if reason:
             verb = "wrote the given certificate for" if given else "issued for"
-            self.target.changes.append(f"{label}: {verb} {', '.join(entry['domains'])} ({reason})")
+            done = f"{label}: {verb} {', '.join(entry['domains'])}"
+            if not self.target.check:
+                current = self._replace(path, entry, given, authority)
+            self.target.changes.append(f"{done} ({reason})")
             if self.target.check:
-                self.target.after.append(f"{label}: {verb} {', '.join(entry['domains'])}")
+                self.target.after.append(done)
                 self.result[entry["name"]] = self._answer(entry, None)
                 return None
-            current = self._replace(path, entry, given, authority)
         elif current is not None:
             self.target.keep_mode(path, self.parameters["uid"], self.parameters["gid"], 0o400)
         chain = current.chain if current else None
@@ -691,10 +696,10 @@ class StoreKeeper:
             if not self.parameters["remove_undeclared"]:
                 self.undeclared.append(path.name)
                 continue
-            self.target.changes.append(f"{path}: removed (not declared)")
-            self.target.before.append(f"{self.parameters['name']}/{path.stem}: not declared")
             if not self.target.check:
                 path.unlink()
+            self.target.changes.append(f"{path}: removed (not declared)")
+            self.target.before.append(f"{self.parameters['name']}/{path.stem}: not declared")
         self.target.remove_leftovers(self.directory)
 
     def _answer(self, entry: dict[str, Any], chain: list[Any] | None) -> dict[str, Any]:
@@ -737,13 +742,13 @@ def refuse_nonsense(parameters: dict[str, Any]) -> None:
             raise CertificateError(f"{store['name']}: {store['directory']} is the directory of {other}")
 
 
-def look_after(parameters: dict[str, Any], check: bool, now: dt.datetime) -> dict[str, Any]:
+def look_after(parameters: dict[str, Any], target: Target, now: dt.datetime) -> dict[str, Any]:
     """Look after the authority and all stores, and return what the module answers.
 
     :raises CertificateError: when the operator has to decide or to mend something.
+    :raises OSError: when a file cannot be read or written.
     """
     refuse_nonsense(parameters)
-    target = Target(check)
     authority = AuthorityKeeper(parameters, target, now)
     stores = {store["name"]: StoreKeeper({**parameters, **store}, target, now) for store in parameters["stores"]}
     authority.refuse_nonsense()
@@ -811,10 +816,11 @@ def main() -> None:
             authority={},
             library_missing=True,
         )
+    target = Target(module.check_mode)
     try:
-        result = look_after(module.params, module.check_mode, utc_now())
-    except CertificateError as error:
-        module.fail_json(msg=str(error))
+        result = look_after(module.params, target, utc_now())
+    except (CertificateError, OSError) as error:
+        module.fail_json(msg=str(error), changes=target.changes)
     for warning in result.pop("warnings"):
         module.warn(warning)
     if not module._diff:
