@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.runs import Runs, Sequence
 from tests.support.stack import Stack
+from tests.support.wordpress import CORE
 
 Site = Any
 RECONCILE = (
@@ -21,6 +22,7 @@ TABLES = 12
 
 DRIFT = {
     "hafen": [
+        'files of plugin akismet: "',
         'object cache drop-in: "another version, or changed" -> "from the image"',
         'option blogname: "Gekapert" -> ',
         'option siteurl: "https://elsewhere.example.test" -> ',
@@ -98,6 +100,26 @@ def test_broken_plugin_does_not_stop_the_repair(hafen: Site) -> None:
     """The one that was activated throws; it is still on the volume, but not active."""
     assert "fremd" in hafen.wordpress("scandir(WP_PLUGIN_DIR)")
     assert hafen.wordpress("get_option('active_plugins')") == ["akismet/akismet.php"]
+
+
+def test_shipped_plugin_is_the_image_s_again(hafen: Site) -> None:
+    shipped, used = f"{CORE}/wp-content/plugins/akismet", f"/srv/sites/{hafen.name}/wp-content/plugins/akismet"
+    assert hafen.container.run("diff", "-r", shipped, used).rc == 0
+    # Neither the half of a copy nor what was replaced.
+    assert hafen.wordpress("array_diff(scandir(WP_CONTENT_DIR . '/upgrade'), ['.', '..'])") == []
+
+
+@pytest.mark.destructive
+def test_updated_plugin_stays(stack: Stack, hafen: Site, runs: Runs) -> None:
+    """Another version than the image's is an update of the site's own."""
+    assert runs.play("declared.yml").returncode == 0
+    file = "/srv/harbour/quayside/volumes/sites/hafen/wp-content/plugins/akismet/akismet.php"
+    stack.host.check_output("cp -p %s /root/akismet.php && sed -i 's/^Version: .*/Version: 99.9/' %s", file, file)
+    try:
+        assert '"changes":[]' in reconcile(stack, "hafen", "repair").stdout
+        assert "Version: 99.9" in stack.host.check_output("cat %s", file)
+    finally:
+        stack.host.check_output("cp -p /root/akismet.php %s", file)
 
 
 def reconcile(stack: Stack, site: str, kind: str) -> Any:

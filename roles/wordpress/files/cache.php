@@ -16,8 +16,6 @@ final class DropIn
 {
     private const OURS = __DIR__ . '/object-cache.php';
     private const FILE = WP_CONTENT_DIR . '/object-cache.php';
-    /** Where WordPress looks for a plugin's name. */
-    private const HEADER_BYTES = 8192;
 
     public function __construct(private readonly Declaration $declared, private readonly Report $report)
     {
@@ -43,7 +41,7 @@ final class DropIn
     /** Says whether the file is ours, whatever its version and whoever has changed it. */
     private function isOfOurKind(): bool
     {
-        return $this->isOurs() || ($this->exists() && $this->header(self::FILE) === $this->header(self::OURS));
+        return $this->isOurs() || ($this->exists() && file_header(self::FILE, 'Plugin Name') === file_header(self::OURS, 'Plugin Name'));
     }
 
     private function exists(): bool
@@ -57,14 +55,8 @@ final class DropIn
         return match (true) {
             !$this->exists() => null,
             $this->isOfOurKind() => $this->isOurs() ? 'from the image' : 'another version, or changed',
-            default => $this->header(self::FILE) ?? 'a file without a name',
+            default => file_header(self::FILE, 'Plugin Name') ?? 'a file without a name',
         };
-    }
-
-    private function header(string $file): ?string
-    {
-        $text = is_file($file) ? (string) file_get_contents($file, false, null, 0, self::HEADER_BYTES) : '';
-        return preg_match('/^[\s*#@\/]*Plugin Name:(.*)$/mi', $text, $match) ? trim($match[1]) : null;
     }
 
     private function install(): void

@@ -254,9 +254,7 @@ final class Content
         $this->directories();
         $this->languages();
         foreach ($this->ownPlugins() as $slug) {
-            if ($this->plugin($slug, WP_CONTENT_DIR) === null) {
-                $this->copyPlugin($slug);
-            }
+            $this->shippedPlugin($slug);
         }
     }
 
@@ -310,16 +308,36 @@ final class Content
         }
     }
 
-    private function copyPlugin(string $slug): void
+    /** Copies a plugin of the image's to where it is missing or damaged. Another version of it is the site's own: an update. */
+    private function shippedPlugin(string $slug): void
     {
-        $source = (string) $this->plugin($slug, CORE . 'wp-content');
-        $target = WP_CONTENT_DIR . '/plugins/' . basename($source);
-        $this->report->change("files of plugin $slug", null, 'from the image', static function () use ($source, $target): void {
-            // A name that WordPress does not take for a plugin, until the copy is complete.
+        $source = $this->plugin($slug, CORE . 'wp-content');
+        $found = $this->plugin($slug, WP_CONTENT_DIR);
+        if ($source === null) {
+            return;
+        }
+        $from = null;
+        if ($found !== null) {
+            $version = plugin_version($found);
+            // Without a header WordPress would not know it either.
+            if (($version !== null && $version !== plugin_version($source)) || files_digest($found) === files_digest($source)) {
+                return;
+            }
+            $from = $version === null ? 'something else' : "$version with other files";
+        }
+        $this->report->change("files of plugin $slug", $from, 'from the image', static function () use ($source): void {
+            // Names that WordPress does not take for plugins, until the copy is complete and after it is replaced.
+            $target = WP_CONTENT_DIR . '/plugins/' . basename($source);
             $partial = WP_CONTENT_DIR . '/upgrade/' . basename($target) . '.new';
+            $gone = WP_CONTENT_DIR . '/upgrade/' . basename($target) . '.old';
             remove_tree($partial);
             copy_tree($source, $partial);
+            remove_tree($gone);
+            if (is_link($target) || file_exists($target)) {
+                rename($target, $gone);
+            }
             rename($partial, $target);
+            remove_tree($gone);
         });
     }
 
@@ -726,6 +744,33 @@ function succeed(mixed $result, string $what): mixed
 function as_typed(string $password): string
 {
     return wp_slash(trim($password));
+}
+
+/** Returns a field of the comment that WordPress knows a file by, without WordPress; null where there is none. */
+function file_header(string $file, string $field): ?string
+{
+    // WordPress looks no further either.
+    $text = is_file($file) ? str_replace("\r", "\n", (string) file_get_contents($file, false, null, 0, 8192)) : '';
+    return preg_match('/^(?:[ \t]*<\?php)?[ \t*#@\/]*' . preg_quote($field, '/') . ':(.*)$/mi', $text, $match)
+        ? trim((string) preg_replace('/\s*(?:\*\/|\?>).*/', '', $match[1]))
+        : null;
+}
+
+/** Returns the version of a plugin, which is a directory or one file: empty without one, null for what is no plugin. */
+function plugin_version(string $path): ?string
+{
+    foreach (is_dir($path) ? glob("$path/*.php") ?: [] : [$path] as $file) {
+        if (file_header($file, 'Plugin Name') !== null) {
+            return file_header($file, 'Version') ?? '';
+        }
+    }
+    return null;
+}
+
+/** Digests a plugin, which is a directory or one file; null for a link. */
+function files_digest(string $path): ?string
+{
+    return is_file($path) && !is_link($path) ? (string) hash_file('sha256', $path) : tree_digest($path);
 }
 
 function copy_tree(string $source, string $target): void
