@@ -43,6 +43,7 @@ DRIFT = {
         'directory upgrade: none -> "0755"',
         'mode of directory uploads: "0700" -> "0755"',
         "translation fr_FR.mo: none -> ",
+        'translation admin-fr_FR.mo: "',
         'object cache drop-in: "Fremder Cache" -> none',
         'option WPLANG: "" -> "fr_FR"',
         'option timezone_string: "UTC" -> "America/St_Johns"',
@@ -110,7 +111,21 @@ def test_shipped_plugin_is_the_image_s_again(hafen: Site) -> None:
 
 
 @pytest.mark.destructive
-def test_updated_plugin_stays(stack: Stack, hafen: Site, runs: Runs) -> None:
+def test_updated_translation_stays(stack: Stack, runs: Runs) -> None:
+    """WordPress's own update is newer, and its translators say so."""
+    assert runs.play("declared.yml").returncode == 0
+    file = "/srv/harbour/quayside/volumes/sites/laden/wp-content/languages/fr_FR.mo"
+    revision = "PO-Revision-Date: 2"
+    assert stack.host.run("grep -aq %s %s", revision, file).rc == 0
+    stack.host.check_output("cp -p %s /root/shipped.mo && sed -i 's/%s/PO-Revision-Date: 3/' %s", file, revision, file)
+    try:
+        assert '"changes":[]' in reconcile(stack, "laden", "repair").stdout
+    finally:
+        stack.host.check_output("cp -p /root/shipped.mo %s", file)
+
+
+@pytest.mark.destructive
+def test_updated_plugin_stays(stack: Stack, runs: Runs) -> None:
     """Another version than the image's is an update of the site's own."""
     assert runs.play("declared.yml").returncode == 0
     file = "/srv/harbour/quayside/volumes/sites/hafen/wp-content/plugins/akismet/akismet.php"

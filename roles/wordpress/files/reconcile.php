@@ -282,7 +282,7 @@ final class Content
         }
     }
 
-    /** Copies core's translations where they are missing or older than the image's. */
+    /** Copies core's translations where they are missing, older than the image's or changed. A newer one of WordPress's own stays. */
     private function languages(): void
     {
         foreach (['', 'admin-', 'admin-network-', 'continents-cities-'] as $part) {
@@ -293,10 +293,11 @@ final class Content
                 continue;
             }
             $version = is_file($target) ? filemtime($target) : null;
-            if ($version === null || $version < filemtime($source)) {
+            $older = $version !== null && $version < filemtime($source);
+            if ($version === null || $older || $this->isChangedTranslation($source, $target)) {
                 $this->report->change(
                     "translation $name",
-                    $version === null ? null : gmdate('Y-m-d', $version),
+                    $version === null ? null : gmdate('Y-m-d', $version) . ($older ? '' : ' with other content'),
                     gmdate('Y-m-d', (int) filemtime($source)),
                     static function () use ($source, $target): void {
                         copy($source, "$target.new");
@@ -306,6 +307,18 @@ final class Content
                 );
             }
         }
+    }
+
+    /** Says whether a file that is no older than the image's is still the image's translation, but with other content. */
+    private function isChangedTranslation(string $source, string $target): bool
+    {
+        [$shipped, $found] = [(string) file_get_contents($source), (string) file_get_contents($target)];
+        if ($found === $shipped) {
+            return false;
+        }
+        // A copy keeps the time of the image's file. WordPress's updates are newer, and so is what their translators say of it.
+        $revision = static fn (string $text): ?string => preg_match('/\bPO-Revision-Date: *(.+)/', $text, $match) ? $match[1] : null;
+        return filemtime($source) === filemtime($target) || ($revision($shipped) !== null && $revision($shipped) === $revision($found));
     }
 
     /** Copies a plugin of the image's to where it is missing or damaged. Another version of it is the site's own: an update. */
