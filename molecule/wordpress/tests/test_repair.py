@@ -53,7 +53,10 @@ DRIFT = {
         "user vendeur: password",
         'theme: "fremd" -> "twentytwentyfive"',
     ],
-    "brache": ['object cache drop-in: "from the image" -> none'],
+    "brache": [
+        'object cache drop-in: "from the image" -> none',
+        'theme: "twentytwentyfive of /themes" -> "twentytwentyfive"',
+    ],
 }
 """Site to the beginnings of what a run says about the drift of side_effect.yml: all of it, and nothing else."""
 
@@ -101,6 +104,11 @@ def test_broken_plugin_does_not_stop_the_repair(hafen: Site) -> None:
     """The one that was activated throws; it is still on the volume, but not active."""
     assert "fremd" in hafen.wordpress("scandir(WP_PLUGIN_DIR)")
     assert hafen.wordpress("get_option('active_plugins')") == ["akismet/akismet.php"]
+
+
+def test_shipped_theme_is_the_image_s(brache: Site) -> None:
+    """Although there is one of its name on the volume."""
+    assert brache.wordpress("get_template_directory()") == f"{CORE}/wp-content/themes/twentytwentyfive"
 
 
 def test_shipped_plugin_is_the_image_s_again(hafen: Site) -> None:

@@ -117,7 +117,7 @@ final class CachedState
     {
         $named = array_column($report->changes, 'what');
         $options = array_filter($this->options, static fn (string $name): bool => !array_intersect($named, match ($name) {
-            'template', 'stylesheet' => ['theme'],
+            'template', 'stylesheet', 'template_root', 'stylesheet_root' => ['theme'],
             'db_version' => ['database schema'],
             default => ["option $name"],
         }) && !($name === 'active_plugins' && preg_grep('/^plugin /', $named)));

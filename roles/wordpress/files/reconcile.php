@@ -102,6 +102,7 @@ final class Declaration
         'blogname' => 'title', 'siteurl' => 'domain', 'home' => 'domain', 'WPLANG' => 'locale',
         'timezone_string' => 'timezone', 'gmt_offset' => 'timezone', 'permalink_structure' => 'permalinks',
         'admin_email' => "the administrator's email", 'template' => 'theme', 'stylesheet' => 'theme',
+        'template_root' => 'theme', 'stylesheet_root' => 'theme',
         'active_plugins' => 'plugins', 'db_version' => 'the image', 'rewrite_rules' => 'permalinks',
     ];
 
@@ -688,7 +689,7 @@ final class Extensions
     {
         search_theme_directories(true);
         $slug = $this->declared->theme;
-        $theme = wp_get_theme($slug);
+        $theme = wp_get_theme($slug, self::absolute($this->root($slug)));
         $errors = $theme->errors();
         if ($errors !== false && $this->report->check && $this->declared->packaged('theme', $slug)) {
             // In a check, the files have not been installed yet.
@@ -699,13 +700,39 @@ final class Extensions
             throw new Problem("theme $slug: " . words($errors->get_error_message()));
         }
         $active = get_option('stylesheet');
+        $roots = ['stylesheet_root' => $this->root($slug), 'template_root' => $this->root($theme->get_template())];
+        // Without these options WordPress searches; where there are two of a name, it finds the volume's.
+        $used = [
+            'stylesheet_root' => get_option('stylesheet_root') ?: get_raw_theme_root($slug, true),
+            'template_root' => get_option('template_root') ?: get_raw_theme_root($theme->get_template(), true),
+        ];
         $complete = $active === $slug
             && get_option('template') === $theme->get_template()
+            && $used === $roots
             && is_file(get_stylesheet_directory() . '/style.css')
             && is_dir(get_template_directory());
         if (!$complete) {
-            $this->report->change('theme', $active, $slug, static fn () => switch_theme($slug));
+            $elsewhere = $active === $slug && $used !== $roots;
+            $from = $elsewhere ? "$active of " . implode(', ', array_unique(array_diff_assoc($used, $roots))) : $active;
+            $this->report->change('theme', $from, $slug, static function () use ($slug, $roots): void {
+                // A wrong one would hide the theme from WordPress's own switch.
+                array_map(delete_option(...), array_keys($roots));
+                switch_theme($slug);
+                array_map(update_option(...), array_keys($roots), $roots);
+            });
         }
+    }
+
+    /** Returns where a theme is to be served from, as WordPress stores it: a declared package from the volume, the image's from there. */
+    private function root(string $slug): string
+    {
+        $shipped = CORE . 'wp-content/themes';
+        return !$this->declared->packaged('theme', $slug) && is_file("$shipped/$slug/style.css") ? $shipped : '/themes';
+    }
+
+    private static function absolute(string $root): string
+    {
+        return $root === '/themes' ? WP_CONTENT_DIR . $root : $root;
     }
 
     private function plugins(): void
