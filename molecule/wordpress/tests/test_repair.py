@@ -106,6 +106,21 @@ def test_broken_plugin_does_not_stop_the_repair(hafen: Site) -> None:
     assert hafen.wordpress("get_option('active_plugins')") == ["akismet/akismet.php"]
 
 
+def test_foreign_code_is_named_and_stays(stack: Stack, runs: Runs) -> None:
+    """Not what comes with WordPress, such as the placeholder among the plugins, nor what it does not load."""
+    content = "/srv/harbour/quayside/volumes/sites/hafen/wp-content"
+    output = runs.output()
+    for kind, name, path in (
+        ("plugin", "einzeln.php", "plugins"), ("must-use plugin", "fremd.php", "mu-plugins"),
+        ("must-use plugin", "index.php", "mu-plugins"), ("drop-in", "db-error.php", "."),
+    ):  # fmt: skip
+        assert f"- {kind} {name}" in output
+        assert stack.host.file(f"{content}/{path}/{name}").exists
+    assert "- plugin index.php" not in output
+    assert "- drop-in object-cache.php" not in output
+    assert "- drop-in advanced-cache.php" not in output
+
+
 def test_shipped_theme_is_the_image_s(brache: Site) -> None:
     """Although there is one of its name on the volume."""
     assert brache.wordpress("get_template_directory()") == f"{CORE}/wp-content/themes/twentytwentyfive"

@@ -231,7 +231,7 @@ final class Packages
         }
     }
 
-    /** @return list<string> names of plugins and themes on the volume that are neither declared nor installed from here */
+    /** @return list<string> names of code on the volume that is neither declared nor brought by anything from here */
     public function foreign(): array
     {
         $names = [];
@@ -240,6 +240,29 @@ final class Packages
                 $slug = basename($path);
                 if (!isset($this->packages["$kind $slug"]) && !$this->declared->usesOwn($kind, $slug)) {
                     $names[] = "$kind $slug";
+                }
+            }
+        }
+        return [...$names, ...$this->foreignFiles()];
+    }
+
+    /** @return list<string> names of single files that WordPress loads: plugins, must-use plugins and drop-ins but the object cache's */
+    private function foreignFiles(): array
+    {
+        $files = ['plugin' => glob(WP_CONTENT_DIR . '/plugins/*.php') ?: [], 'must-use plugin' => glob(WP_CONTENT_DIR . '/mu-plugins/*.php') ?: []];
+        // Some are loaded only where a constant says so: a caching plugin's page cache lies there without an effect.
+        $loaded = array_keys(array_filter(_get_dropins(), static fn (array $drop_in): bool => $drop_in[1] === true
+            || (defined($drop_in[1]) && constant($drop_in[1]))));
+        $files['drop-in'] = array_map(static fn (string $name): string => WP_CONTENT_DIR . "/$name", array_diff($loaded, ['object-cache.php']));
+        $names = [];
+        foreach ($files as $kind => $paths) {
+            foreach (array_filter($paths, is_file(...)) as $path) {
+                $name = basename($path);
+                // WordPress's own placeholder is the same everywhere.
+                $shipped = CORE . 'wp-content' . ($name === 'index.php' ? '/plugins/index.php' : substr($path, strlen(WP_CONTENT_DIR)));
+                $own = $kind === 'plugin' && $this->declared->usesOwn('plugin', basename($name, '.php'));
+                if (!$own && (!is_file($shipped) || files_digest($path) !== files_digest($shipped))) {
+                    $names[] = "$kind $name";
                 }
             }
         }
