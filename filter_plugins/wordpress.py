@@ -73,11 +73,16 @@ def wordpress_problems(results: Iterable[Mapping[str, Any]]) -> list[str]:
     :param results: of the task that runs the reconciler for each site. They hold the sites' passwords (their loop
         items do); the lines hold only the reconciler's own words.
     """
-    return [
-        f"{result['item']['key']}: {str(result.get('stderr') or result.get('msg') or _silence(result)).strip()}"
+    return [f"{site}: {reason}" for site, reason in wordpress_reasons(results).items()]
+
+
+def wordpress_reasons(results: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the reasons of :func:`wordpress_problems`, which are never empty, by the sites' names."""
+    return {
+        result["item"]["key"]: str(result.get("stderr") or result.get("msg") or "").strip() or _silence(result)
         for result in results
         if result.get("rc", 1) != 0
-    ]
+    }
 
 
 def wordpress_changes(results: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
@@ -129,5 +134,6 @@ class FilterModule:
             "wordpress_missing": wordpress_missing,
             "wordpress_problems": wordpress_problems,
             "wordpress_questions": wordpress_questions,
+            "wordpress_reasons": wordpress_reasons,
             "wordpress_unchanged": wordpress_unchanged,
         }

@@ -47,6 +47,12 @@ def test_a_running_container_has_not_stopped_at_any_time() -> None:
             ],
         ),
         (
+            "wordpress : Report | Name the sites that could not be compared",
+            {"msg": "could not be compared: the database is not reachable"},
+            "blog",
+            [("site blog", "could not be compared: the database is not reachable", None, None)],
+        ),
+        (
             "mariadb : Accounts | Name what differed",
             {"msg": ["account a@%: missing"]},
             "",

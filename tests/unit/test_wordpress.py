@@ -12,6 +12,7 @@ from filter_plugins.wordpress import (
     wordpress_missing,
     wordpress_problems,
     wordpress_questions,
+    wordpress_reasons,
     wordpress_unchanged,
 )
 
@@ -70,6 +71,18 @@ def test_problems_are_the_reconcilers_words_without_secrets() -> None:
 
 def test_no_problem() -> None:
     assert wordpress_problems([result("blog")]) == []
+    assert wordpress_reasons([result("blog")]) == {}
+
+
+def test_each_site_that_could_not_be_compared_has_a_reason() -> None:
+    results = [
+        result("blog"),
+        result("shop", rc=1, stderr="\n first line\nsecond line\n", stdout=""),
+        result("wiki", rc=137, stderr="\n", stdout=""),
+    ]
+    reasons = wordpress_reasons(results)
+    assert reasons == {"shop": "first line\nsecond line", "wiki": "no answer, exit status 137"}
+    assert CANARY not in repr(reasons)
 
 
 def test_site_that_lacks_packages_is_asked_twice() -> None:

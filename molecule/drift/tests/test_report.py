@@ -14,7 +14,9 @@ import pytest
 from tests.support.runs import PROJECT, Runs
 from tests.support.stack import Stack
 
-UPLOAD = "/srv/harbour/quayside/volumes/sites/market/wp-content/uploads/shell.php"
+MARKET = "/srv/harbour/quayside/volumes/sites/market/wp-content"
+UPLOAD = f"{MARKET}/uploads/shell.php"
+STOWAWAY = f"{MARKET}/plugins/stowaway"
 
 
 @pytest.fixture
@@ -23,6 +25,14 @@ def _stranger(stack: Stack) -> Iterator[None]:
     stack.host.check_output("touch %s", UPLOAD)
     yield
     stack.host.check_output("rm %s", UPLOAD)
+
+
+@pytest.fixture
+def _stowaway(stack: Stack) -> Iterator[None]:
+    """Leave a plugin that nobody declares, which no run touches either."""
+    stack.host.check_output("mkdir %s", STOWAWAY)
+    yield
+    stack.host.run("rmdir %s", STOWAWAY)
 
 
 def report(runs: Runs, folder: Path) -> tuple[int, list[dict[str, Any]], str]:
@@ -66,8 +76,12 @@ def test_what_no_run_touches_is_told_where_nothing_else_differs(runs: Runs, tmp_
 
 
 @pytest.mark.destructive
+@pytest.mark.usefixtures("_stowaway")
 def test_differences_are_told_and_left(runs: Runs, stack: Stack, tmp_path: Path) -> None:
-    """An option, an account, a stopped container and a file, with their values where they have some."""
+    """An option, an account, a stopped container and a file, with their values where they have some.
+
+    And what no run reports as a change: a plugin of nobody's, and a site that its database does not let in.
+    """
     runs.converge()
     stack.host.check_output("docker stop quayside-adminer")
     stack.host.check_output("docker exec quayside-mariadb mariadb -e %s", "CREATE USER pirate@'%'")
@@ -75,22 +89,31 @@ def test_differences_are_told_and_left(runs: Runs, stack: Stack, tmp_path: Path)
         "docker exec quayside-mariadb mariadb -e %s",
         "UPDATE wharf_market.stall_options SET option_value = 'Gekapert' WHERE option_name = 'blogname'",
     )
+    stack.host.check_output(
+        "docker exec quayside-mariadb mariadb -e %s", "ALTER USER wharf_harbour@'%' IDENTIFIED BY 'known to others'"
+    )
     stack.host.check_output("chmod 0444 /srv/harbour/quayside/secrets/redis/users.acl")
     before = runs.engine_now()
     status, differences, output = report(runs, tmp_path)
     assert status == 2
-    told = {(entry["part"], entry["what"]): (entry["declared"], entry["running"]) for entry in differences}
+    # Why it could not is in the database's words.
+    what = {entry["what"]: entry["what"].partition(" is not reachable: ")[0] for entry in differences}
+    told = {(entry["part"], what[entry["what"]]): (entry["declared"], entry["running"]) for entry in differences}
     assert told == {
         ("container adminer", "running"): (True, False),
         ("mariadb", "account pirate@%: not declared, dropped"): (None, None),
+        ("mariadb", "account wharf_harbour@%: password put right"): (None, None),
+        ("site harbour", "could not be compared: the database wharf_harbour at mariadb"): (None, None),
         ("site market", "option blogname"): ('"Der Markt"', '"Gekapert"'),
+        ("site market", "plugin stowaway: not declared, left alone"): (None, None),
         ("stack", "/srv/harbour/quayside/secrets/redis/users.acl: mode"): (None, None),
     }
     assert next(entry["since"] for entry in differences if entry["part"] == "container adminer")
-    assert "instance: 4 differences" in output
+    assert "instance: 7 differences" in output
     now = runs.engine_now()
     assert {n: s.comparable["status"] for n, s in now.items()} == {n: s.comparable["status"] for n, s in before.items()}
     assert stack.host.file("/srv/harbour/quayside/secrets/redis/users.acl").mode == 0o444
+    stack.host.check_output("rmdir %s", STOWAWAY)
     runs.converge()
     assert report(runs, tmp_path)[:2] == (0, [])
 
