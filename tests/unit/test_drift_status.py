@@ -15,6 +15,8 @@ from tests.support.runs import PROJECT
 
 ROW = {"part": "stack", "what": "x", "declared": None, "running": None, "since": None}
 
+NO_HOST: dict[str, Any] = {"at": "", "hosts": {}, "failed": {}, "locked": []}
+
 
 def document(drift: int = 0, failed: tuple[str, ...] = (), locked: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return a report on two hosts."""
@@ -33,8 +35,19 @@ def document(drift: int = 0, failed: tuple[str, ...] = (), locked: tuple[str, ..
         (4, document(), 1),
         (1, None, 1),
         (0, None, 1),
+        (0, NO_HOST, 1),
     ],
-    ids=["as declared", "drift", "failed", "locked", "locked and failed", "no reason", "nothing played", "no report"],
+    ids=[
+        "as declared",
+        "drift",
+        "failed",
+        "locked",
+        "locked and failed",
+        "no reason",
+        "nothing played",
+        "no report",
+        "no host",
+    ],
 )
 def test_exit_status(tmp_path: Path, played: int, report: dict[str, Any] | None, status: int) -> None:
     (tmp_path / "scripts").mkdir()
@@ -53,5 +66,6 @@ def test_exit_status(tmp_path: Path, played: int, report: dict[str, Any] | None,
         [tmp_path / "scripts/drift", "--file", file, "--limit=pier"], check=False, capture_output=True, text=True
     )
     assert done.returncode == status, done.stderr
+    assert ("no host of the group stack" in done.stderr) is (report is NO_HOST)
     assert (tmp_path / "arguments").read_text() == "playbooks/drift.yml --check --diff --limit=pier\n"
     assert json.loads(file.read_text()) == (report or document(drift=5))

@@ -85,6 +85,16 @@ def test_what_could_not_be_found_out(project: Project) -> None:
     assert json.loads(project.report.read_text())["failed"] == {"quay": "unreachable"}
 
 
+def test_no_host_was_compared(project: Project) -> None:
+    """What was found of the hosts the last time does not stay as if it were still so."""
+    assert project.publish(2, report({"pier": 3})) == 0
+    assert project.publish(1, report({})) == 1
+    found = project.figures
+    assert found.pop("last_run_timestamp_seconds") > 0
+    assert found == {"success": 0}
+    assert json.loads(project.report.read_text())["hosts"] == {}
+
+
 def test_nothing_was_even_begun(project: Project) -> None:
     """The report of the last time stays: it says when it was made."""
     assert project.publish(2, report({"pier": 3})) == 0
