@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,14 @@ def network(name: str, stack: str | None) -> dict[str, Any]:
     return {"Name": name, "Labels": {"pressdock.stack": stack} if stack else None}
 
 
-def container(name: str, stack: str | None, *networks: str, port: int = 0) -> dict[str, Any]:
+def container(name: str, stack: str | None, *networks: str, port: int = 0, mode: str = "") -> dict[str, Any]:
     """Return one of the engine's containers."""
     return {
-        "Id": "0a1b2c3d4e5f67",
+        "Id": hashlib.sha256(name.encode()).hexdigest(),
         "Names": [f"/{name}"],
         "Labels": {"pressdock.stack": stack} if stack else {},
         "Ports": [{"PrivatePort": 80, "PublicPort": port}] if port else [{"PrivatePort": 80}],
+        "HostConfig": {"NetworkMode": mode or (networks[0] if networks else "none")},
         "NetworkSettings": {"Networks": {one: {} for one in networks}},
     }
 
@@ -41,6 +43,32 @@ def test_containers_of_others_on_own_networks_are_found_and_no_other() -> None:
     ]
     assert strangers.foreign_containers(containers, networks, "shop") == [
         "container intruder of others on network shop-web, publishes 9099"
+    ]
+
+
+def test_containers_of_others_in_a_network_namespace_of_the_stack_are_found() -> None:
+    """Named by id or by name; and one in the namespace of another, be it through a third. A loop has no end to find."""
+    nginx = container("shop-nginx", "shop", "shop-web")
+    containers = [
+        nginx,
+        container("shop-helper", "shop", mode="container:shop-nginx"),
+        container("by-id", None, mode=f"container:{nginx['Id']}"),
+        container("by-name", None, mode="container:shop-nginx"),
+        container("through", None, mode="container:by-name"),
+        container("intruder", None, "shop-web"),
+        container("with-intruder", None, mode="container:intruder"),
+        container("other", None, "bridge"),
+        container("with-other", None, mode="container:other"),
+        container("with-one-that-is-gone", None, mode="container:0123456789ab"),
+        container("one", None, mode="container:two"),
+        container("two", None, mode="container:one"),
+    ]
+    assert strangers.foreign_containers(containers, [network("shop-web", "shop")], "shop") == [
+        "container by-id of others in the network namespace of shop-nginx",
+        "container by-name of others in the network namespace of shop-nginx",
+        "container through of others in the network namespace of shop-nginx",
+        "container intruder of others on network shop-web",
+        "container with-intruder of others on network shop-web",
     ]
 
 

@@ -21,9 +21,16 @@ STOWAWAY = f"{MARKET}/plugins/stowaway"
 
 @pytest.fixture
 def _stranger(stack: Stack) -> Iterator[None]:
-    """Leave a program among the uploads, which no run touches."""
+    """Leave a program among the uploads, and a container in the web server's network namespace: no run touches them."""
     stack.host.check_output("touch %s", UPLOAD)
+    # Without the label it would inherit the image's: that of the stack.
+    stack.host.check_output(
+        "docker run --detach --name stranger --label pressdock.stack=none --network container:quayside-nginx"
+        ' --entrypoint sleep "$(docker inspect --format %s quayside-redis)" 6000',
+        "{{.Image}}",
+    )
     yield
+    stack.host.check_output("docker rm --force stranger")
     stack.host.check_output("rm %s", UPLOAD)
 
 
@@ -72,7 +79,10 @@ def test_what_no_run_touches_is_told_where_nothing_else_differs(runs: Runs, tmp_
     runs.converge()
     status, differences, _ = report(runs, tmp_path)
     assert status == 2
-    assert [entry["what"] for entry in differences] == ["program among the uploads of site market: shell.php"]
+    assert [entry["what"] for entry in differences] == [
+        "container stranger of others in the network namespace of quayside-nginx",
+        "program among the uploads of site market: shell.php",
+    ]
 
 
 @pytest.mark.destructive

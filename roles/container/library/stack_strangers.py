@@ -9,7 +9,8 @@ DOCUMENTATION = r"""
 module: stack_strangers
 short_description: List what stands in a stack and belongs to nobody
 description:
-  - Containers on the stack's networks that do not carry its label, with the ports that they publish.
+  - Containers on the stack's networks, or in the network namespace of one of its containers, that do not carry its
+    label, with the ports that they publish.
   - Programs among the uploads of the stack's sites. The web server does not run them, but somebody tried.
 options:
   stack:
@@ -57,8 +58,28 @@ MOST = 20
 """Files that are named of each site; the rest is counted."""
 
 
+def name_of(container: dict[str, Any]) -> str:
+    """Return the name by which a person knows a container."""
+    return str((container.get("Names") or [container["Id"][:12]])[0]).lstrip("/")
+
+
+def namespace_owner(container: dict[str, Any], containers: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the container whose network namespace a container is in: mostly its own.
+
+    :param containers: the engine's list of them, in which one that is gone is missing.
+    """
+    seen = []
+    while container["Id"] not in seen:
+        seen.append(container["Id"])
+        kind, _, other = str((container.get("HostConfig") or {}).get("NetworkMode") or "").partition(":")
+        if kind == "container" and other:
+            found = [one for one in containers if other == name_of(one) or one["Id"].startswith(other)]
+            container = found[0] if found else container
+    return container
+
+
 def foreign_containers(containers: list[dict[str, Any]], networks: list[dict[str, Any]], stack: str) -> list[str]:
-    """List the containers of others on the stack's networks.
+    """List the containers of others on the stack's networks, and in the network namespaces of its containers.
 
     :param containers: the engine's list of them, with their networks.
     :param networks: the engine's list of them. Labels tell whose they are: another stack's name may begin alike.
@@ -68,12 +89,15 @@ def foreign_containers(containers: list[dict[str, Any]], networks: list[dict[str
     for container in containers:
         if (container.get("Labels") or {}).get(STACK_LABEL) == stack:
             continue
-        joined = sorted(own & set((container.get("NetworkSettings") or {}).get("Networks") or {}))
+        owner = namespace_owner(container, containers)
+        joined = sorted(own & set((owner.get("NetworkSettings") or {}).get("Networks") or {}))
+        within = (owner.get("Labels") or {}).get(STACK_LABEL) == stack
         ports = sorted({port["PublicPort"] for port in container.get("Ports") or [] if port.get("PublicPort")})
-        if joined:
-            name = (container.get("Names") or [container["Id"][:12]])[0].lstrip("/")
+        if joined or within:
+            # Whoever shares a namespace hears and says in it what its owner does, on all of its networks.
+            place = f"in the network namespace of {name_of(owner)}" if within else f"on network {', '.join(joined)}"
             published = f", publishes {', '.join(map(str, ports))}" if ports else ""
-            found.append(f"container {name} of others on network {', '.join(joined)}{published}")
+            found.append(f"container {name_of(container)} of others {place}{published}")
     return found
 
 
