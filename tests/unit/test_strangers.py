@@ -1,4 +1,4 @@
-"""What stands in a stack and belongs to nobody: containers of others on its networks, programs among uploads."""
+"""What stands in a stack and belongs to nobody (containers of others, programs among uploads), and what ails in it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import hashlib
 import sys
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from module_utils import engine_api
 from tests.support.load import load
@@ -70,6 +72,30 @@ def test_containers_of_others_in_a_network_namespace_of_the_stack_are_found() ->
         "container intruder of others on network shop-web",
         "container with-intruder of others on network shop-web",
     ]
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "found"),
+    [
+        ("running", "Up 5 minutes (unhealthy)", ["container shop-nginx is unhealthy"]),
+        ("restarting", "Restarting (1) 5 seconds ago", ["container shop-nginx is restarting"]),
+        ("running", "Up 5 minutes (healthy)", []),
+        ("running", "Up 2 seconds (health: starting)", []),
+        ("running", "Up 5 minutes", []),
+        ("paused", "Up 5 minutes (Paused)", []),
+        ("exited", "Exited (137) 2 hours ago", []),
+        ("created", "Created", []),
+    ],
+)
+def test_containers_that_ail_are_named(state: str, status: str, found: list[str]) -> None:
+    """Those of the stack alone."""
+    how = {"State": state, "Status": status}
+    containers = [
+        {**container("shop-nginx", "shop"), **how},
+        {**container("shop-2-nginx", "shop-2"), **how},
+        {**container("other", None, "shop-web"), **how},
+    ]
+    assert strangers.ailing_containers(containers, "shop") == found
 
 
 def test_programs_among_uploads_are_named_and_many_are_counted(tmp_path: Path) -> None:

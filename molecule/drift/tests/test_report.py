@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,21 @@ def _stowaway(stack: Stack) -> Iterator[None]:
     stack.host.check_output("mkdir %s", STOWAWAY)
     yield
     stack.host.run("rmdir %s", STOWAWAY)
+
+
+@contextmanager
+def ailing(stack: Stack) -> Iterator[None]:
+    """Let a site's health check fail, which wants to write a file: nothing that is declared differs."""
+    market = stack.container("wordpress-market")
+    market.wait_for_health("healthy")
+    place = "/tmp/.health"  # noqa: S108 -- the container's
+    assert market.run("php", "-r", f"@unlink('{place}'); exit(mkdir('{place}') ? 0 : 1);").rc == 0
+    try:
+        market.wait_for_health("unhealthy")
+        yield
+    finally:
+        assert market.run("php", "-r", f"exit(rmdir('{place}') ? 0 : 1);").rc == 0
+        market.wait_for_health("healthy")
 
 
 def report(runs: Runs, folder: Path) -> tuple[int, list[dict[str, Any]], str]:
@@ -90,7 +106,8 @@ def test_what_no_run_touches_is_told_where_nothing_else_differs(runs: Runs, tmp_
 def test_differences_are_told_and_left(runs: Runs, stack: Stack, tmp_path: Path) -> None:
     """An option, an account, a stopped container and a file, with their values where they have some.
 
-    And what no run reports as a change: a plugin of nobody's, and a site that its database does not let in.
+    And what no run reports as a change: a plugin of nobody's, a site that its database does not let in, an unhealthy
+    container.
     """
     runs.converge()
     stack.host.check_output("docker stop quayside-adminer")
@@ -103,8 +120,9 @@ def test_differences_are_told_and_left(runs: Runs, stack: Stack, tmp_path: Path)
         "docker exec quayside-mariadb mariadb -e %s", "ALTER USER wharf_harbour@'%' IDENTIFIED BY 'known to others'"
     )
     stack.host.check_output("chmod 0444 /srv/harbour/quayside/secrets/redis/users.acl")
-    before = runs.engine_now()
-    status, differences, output = report(runs, tmp_path)
+    with ailing(stack):
+        before = runs.engine_now()
+        status, differences, output = report(runs, tmp_path)
     assert status == 2
     # Why it could not is in the database's words.
     what = {entry["what"]: entry["what"].partition(" is not reachable: ")[0] for entry in differences}
@@ -116,10 +134,11 @@ def test_differences_are_told_and_left(runs: Runs, stack: Stack, tmp_path: Path)
         ("site harbour", "could not be compared: the database wharf_harbour at mariadb"): (None, None),
         ("site market", "option blogname"): ('"Der Markt"', '"Gekapert"'),
         ("site market", "plugin stowaway: not declared, left alone"): (None, None),
+        ("stack", "container quayside-wordpress-market is unhealthy"): (None, None),
         ("stack", "/srv/harbour/quayside/secrets/redis/users.acl: mode"): (None, None),
     }
     assert next(entry["since"] for entry in differences if entry["part"] == "container adminer")
-    assert "instance: 7 differences" in output
+    assert "instance: 8 differences" in output
     now = runs.engine_now()
     assert {n: s.comparable["status"] for n, s in now.items()} == {n: s.comparable["status"] for n, s in before.items()}
     assert stack.host.file("/srv/harbour/quayside/secrets/redis/users.acl").mode == 0o444

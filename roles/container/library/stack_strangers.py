@@ -1,17 +1,18 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: MIT
-"""List what stands in a stack and belongs to nobody, in one run that changes nothing."""
+"""List what a run leaves alone in a stack, in one run that changes nothing: what belongs to nobody, and what ails."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: stack_strangers
-short_description: List what stands in a stack and belongs to nobody
+short_description: List what stands in a stack and belongs to nobody, and which of its containers ail
 description:
   - Containers on the stack's networks, or in the network namespace of one of its containers, that do not carry its
     label, with the ports that they publish.
   - Programs among the uploads of the stack's sites. The web server does not run them, but somebody tried.
+  - Containers of the stack that are made as declared and do not work, unhealthy ones and those that fall over.
 options:
   stack:
     description: Name of the stack, as its label carries it.
@@ -43,7 +44,13 @@ strangers:
   returned: always
   type: list
   elements: str
-  sample: ["container other on network pressdock-web-blog"]
+  sample: ["container other of others on network pressdock-web-blog"]
+ailing:
+  description: One line for each.
+  returned: always
+  type: list
+  elements: str
+  sample: ["container pressdock-adminer is unhealthy"]
 """
 
 import os
@@ -101,6 +108,22 @@ def foreign_containers(containers: list[dict[str, Any]], networks: list[dict[str
     return found
 
 
+def ailing_containers(containers: list[dict[str, Any]], stack: str) -> list[str]:
+    """List the stack's containers that are unhealthy, or that the engine starts again and again.
+
+    Those that are stopped or paused differ from what is declared, and are found by that.
+
+    :param containers: the engine's list of them, whose `Status` is a text for people, with the health in brackets.
+    """
+    own = [one for one in containers if (one.get("Labels") or {}).get(STACK_LABEL) == stack]
+    states = {name_of(one): (one.get("State"), str(one.get("Status") or "")) for one in own}
+    return [
+        f"container {name} is {'restarting' if state == 'restarting' else 'unhealthy'}"
+        for name, (state, status) in sorted(states.items())
+        if state == "restarting" or (state == "running" and status.endswith("(unhealthy)"))
+    ]
+
+
 def programs(volumes: str) -> list[str]:
     """List the programs among the sites' uploads."""
     sites = os.path.join(volumes, "sites")
@@ -130,8 +153,12 @@ def main() -> None:
     )
     # Where no engine answers, there is no container of anybody.
     containers, networks = ask(SOCKET, "/containers/json?all=1") or [], ask(SOCKET, "/networks") or []
-    strangers = foreign_containers(containers, networks, module.params["stack"])
-    module.exit_json(changed=False, strangers=strangers + programs(module.params["volumes"]))
+    stack = module.params["stack"]
+    module.exit_json(
+        changed=False,
+        strangers=foreign_containers(containers, networks, stack) + programs(module.params["volumes"]),
+        ailing=ailing_containers(containers, stack),
+    )
 
 
 if __name__ == "__main__":
