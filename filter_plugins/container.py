@@ -406,6 +406,41 @@ def is_settled(containers: Iterable[Mapping[str, Any]], stack: str, engine: Mapp
     return True
 
 
+def undeclared_options(
+    containers: Iterable[Mapping[str, Any]], engine: Mapping[str, Any], stack: str
+) -> dict[str, list[str]]:
+    """Return what containers have that nobody declares, and that `docker_container` does not compare.
+
+    It compares the options that it is given, and of aliases only whether the declared ones are there. A container that
+    is as it was recorded has been compared: an engine with other defaults than those known here has no container made
+    again and again.
+
+    :param containers: with ``name``, ``networks`` and ``declared``.
+    :param engine: what `engine_look` returned.
+    :return: short name to the engine's names of options, and to ``alias NAME on NETWORK``; none of those that have
+        nothing of it.
+    """
+    containers = list(containers)
+    found, records = engine.get("found") or {}, engine.get("records") or {}
+    present = interrupted_handovers(containers, engine.get("containers") or [], stack)
+    undeclared = {}
+    for container in containers:
+        name = present.get(container["name"], f"{stack}-{container['name']}")
+        state = found.get(name) or {}
+        if not state or records.get(name) == container_record(container["declared"], str(state["fingerprint"])):
+            continue
+        aliases = [
+            f"alias {alias} on {network['name']}"
+            for network in container_attachments(container, stack)
+            for alias in (state.get("aliases") or {}).get(network["name"]) or []
+            if alias not in network["aliases"]
+        ]
+        options = [*(state.get("undeclared") or []), *aliases]
+        if options:
+            undeclared[str(container["name"])] = options
+    return undeclared
+
+
 def record_trees(results: Iterable[Mapping[str, Any]], data_dir: str) -> list[dict[str, Any]]:
     """Turn `docker_container`'s results (of a loop over declared containers) into the trees of their records."""
     return [
@@ -651,6 +686,7 @@ class FilterModule:
             "secret_trees": secret_trees,
             "silent_container": silent_container,
             "superseded_images": superseded_images,
+            "undeclared_options": undeclared_options,
             "unhealthy_containers": unhealthy_containers,
             "volume_changes": volume_changes,
         }

@@ -22,6 +22,51 @@ RECORD_FILE = "record.json"
 NO_TAG = "<none>:<none>"
 """What engines before 24 list as the tag of an image that has none."""
 
+UNDECLARED_OPTIONS: dict[str, dict[str, tuple[Any, ...]]] = {
+    "HostConfig": {
+        "AutoRemove": (),
+        "BlkioDeviceReadBps": (),
+        "BlkioDeviceReadIOps": (),
+        "BlkioDeviceWriteBps": (),
+        "BlkioDeviceWriteIOps": (),
+        "BlkioWeight": (),
+        "BlkioWeightDevice": (),
+        "CgroupParent": (),
+        "CpuPeriod": (),
+        "CpuQuota": (),
+        "CpuRealtimePeriod": (),
+        "CpuRealtimeRuntime": (),
+        "CpuShares": (),
+        "CpusetCpus": (),
+        "CpusetMems": (),
+        "DeviceCgroupRules": (),
+        "DeviceRequests": (),
+        "DnsOptions": (),
+        "DnsSearch": (),
+        "IpcMode": ("private", "shareable"),
+        "MemoryReservation": (),
+        "MemorySwappiness": (-1,),
+        "OomKillDisable": (),
+        "OomScoreAdj": (),
+        "PidMode": (),
+        "PublishAllPorts": (),
+        "Runtime": ("runc", "docker-runc", "io.containerd.runc.v1", "io.containerd.runc.v2"),
+        "ShmSize": (64 << 20,),
+        "StorageOpt": (),
+        "UTSMode": (),
+        "UsernsMode": (),
+        "VolumeDriver": (),
+    },
+    "Config": {"Domainname": (), "OpenStdin": (), "StdinOnce": (), "Tty": ()},
+}
+"""What no container of this project declares, by the engine's names, and what engines say of it by default besides
+nothing. Not in it is what has a default of the image's (the working directory) or of the host's (the control groups'
+name space)."""
+NOTHING: tuple[Any, ...] = (None, 0, "", [], {})
+"""How engines say that an option was not given: 0 is also False."""
+SHORT_ID = 12
+"""Digits of a container's id that engines before 25 list among its aliases."""
+
 
 class EngineConnection(http.client.HTTPConnection):
     """HTTP over the engine's Unix socket."""
@@ -126,6 +171,33 @@ def fingerprint(inspected: dict[str, Any]) -> str:
     )
 
 
+def undeclared_options(inspected: dict[str, Any]) -> list[str]:
+    """Name the options of a container that this project never declares and that have another value than by default.
+
+    :param inspected: the engine's answer about one container.
+    """
+    return sorted(
+        name
+        for part, options in UNDECLARED_OPTIONS.items()
+        for name, defaults in options.items()
+        if (inspected.get(part) or {}).get(name) not in (*NOTHING, *defaults)
+    )
+
+
+def given_aliases(inspected: dict[str, Any]) -> dict[str, list[str]]:
+    """Return a container's aliases on each of its networks, without those that some engines add by themselves.
+
+    :param inspected: the engine's answer about one container.
+    """
+    own = {
+        str(inspected.get("Id"))[:SHORT_ID],
+        str(inspected.get("Name")).lstrip("/"),
+        (inspected.get("Config") or {}).get("Hostname"),
+    }
+    networks = (inspected.get("NetworkSettings") or {}).get("Networks") or {}
+    return {name: sorted(set(network.get("Aliases") or []) - own) for name, network in networks.items()}
+
+
 def look(path: str, stack: str, data_dir: str) -> dict[str, Any]:
     """Return what the engine has, in the engine's words, and what it says of each of the stack's containers.
 
@@ -133,8 +205,8 @@ def look(path: str, stack: str, data_dir: str) -> dict[str, Any]:
     :param stack: the stack's name, as its label carries it.
     :param data_dir: the stack's directory, below which the records of its containers are kept.
     :return: nothing but `info` (none) where no engine answers. `found` is a dict of a container's name to its
-        fingerprint, whether it is healthy, and what its health check printed last; `records` is one of its name to
-        what was recorded when it was last compared.
+        fingerprint, its undeclared options, its aliases, whether it is healthy, and what its health check printed last;
+        `records` is one of its name to what was recorded when it was last compared.
     :raises OSError: when the engine stops answering in the middle.
     """
     info = ask(path, "/info")
@@ -152,6 +224,8 @@ def look(path: str, stack: str, data_dir: str) -> dict[str, Any]:
         health = (inspected.get("State") or {}).get("Health") or {}
         found[name] = {
             "fingerprint": fingerprint(inspected),
+            "undeclared": undeclared_options(inspected),
+            "aliases": given_aliases(inspected),
             "healthy": health.get("Status") == "healthy",
             "report": str(((health.get("Log") or [{}])[-1]).get("Output") or "").strip(),
         }

@@ -211,6 +211,148 @@ class TestFingerprint:
         assert engine_api.fingerprint(changed(INSPECTED, path, value)) == engine_api.fingerprint(INSPECTED)
 
 
+# What engines say of a container that nothing was declared of: 20.10 and 28.
+DEFAULTS: list[dict[str, Any]] = [
+    {
+        "Id": "0123456789abcdef",
+        "Name": "/shop-toy",
+        "Config": {"Hostname": "toy", "Domainname": "", "Tty": False, "OpenStdin": False, "WorkingDir": "/somewhere"},
+        "HostConfig": {
+            "AutoRemove": False,
+            "BlkioWeight": 0,
+            "BlkioWeightDevice": None,
+            "CgroupnsMode": "host",
+            "CpuShares": 0,
+            "CpusetCpus": "",
+            "DnsOptions": None,
+            "IpcMode": "shareable",
+            "KernelMemory": 0,
+            "MemoryReservation": 0,
+            "MemorySwappiness": -1,
+            "OomKillDisable": False,
+            "OomScoreAdj": 0,
+            "Runtime": "runc",
+            "ShmSize": 67108864,
+        },
+        "NetworkSettings": {"Networks": {"shop-web": {"Aliases": ["toy", "toy.web", "0123456789ab", "shop-toy"]}}},
+    },
+    {
+        "Id": "0123456789abcdef",
+        "Name": "/shop-toy",
+        "Config": {"Hostname": "toy", "Domainname": "", "Tty": False, "OpenStdin": False, "StdinOnce": False},
+        "HostConfig": {
+            "BlkioDeviceReadBps": [],
+            "BlkioWeightDevice": [],
+            "CgroupnsMode": "private",
+            "DeviceRequests": None,
+            "DnsOptions": [],
+            "DnsSearch": [],
+            "IpcMode": "private",
+            "MemorySwappiness": None,
+            "OomKillDisable": None,
+            "PidMode": "",
+            "Runtime": "io.containerd.runc.v2",
+            "ShmSize": 67108864,
+            "StorageOpt": {},
+            "UTSMode": "",
+            "UsernsMode": "",
+        },
+        "NetworkSettings": {
+            "Networks": {"shop-web": {"Aliases": ["toy", "toy.web"], "DNSNames": ["shop-toy", "0123456789ab"]}}
+        },
+    },
+]
+
+
+@pytest.mark.parametrize("inspected", DEFAULTS, ids=["20.10", "28"])
+class TestUndeclared:
+    toy: dict[str, Any] = {"name": "toy", "networks": ["web"], "declared": "d", "overlap": "web"}
+
+    def engine(self, inspected: dict[str, Any], name: str = "shop-toy") -> dict[str, Any]:
+        """Return a look at an engine that has one container, of which nothing is recorded."""
+        state = {
+            "fingerprint": engine_api.fingerprint(inspected),
+            "undeclared": engine_api.undeclared_options(inspected),
+            "aliases": engine_api.given_aliases(inspected),
+        }
+        return {"found": {name: state}, "records": {}, "containers": [{"Names": [f"/{name}"], "State": "running"}]}
+
+    def test_nothing_by_default(self, inspected: dict[str, Any]) -> None:
+        assert container.undeclared_options([self.toy], self.engine(inspected), "shop") == {}
+
+    @pytest.mark.parametrize(
+        ("path", "value"),
+        [
+            ("Config|Domainname", "example.test"),
+            ("Config|OpenStdin", True),
+            ("Config|StdinOnce", True),
+            ("Config|Tty", True),
+            ("HostConfig|AutoRemove", True),
+            ("HostConfig|BlkioDeviceReadBps", [{"Path": "/dev/sda", "Rate": 1}]),
+            ("HostConfig|BlkioDeviceReadIOps", [{"Path": "/dev/sda", "Rate": 1}]),
+            ("HostConfig|BlkioDeviceWriteBps", [{"Path": "/dev/sda", "Rate": 1}]),
+            ("HostConfig|BlkioDeviceWriteIOps", [{"Path": "/dev/sda", "Rate": 1}]),
+            ("HostConfig|BlkioWeight", 10),
+            ("HostConfig|BlkioWeightDevice", [{"Path": "/dev/sda", "Weight": 10}]),
+            ("HostConfig|CgroupParent", "/elsewhere"),
+            ("HostConfig|CpuPeriod", 50000),
+            ("HostConfig|CpuQuota", 25000),
+            ("HostConfig|CpuRealtimePeriod", 1000),
+            ("HostConfig|CpuRealtimeRuntime", 1000),
+            ("HostConfig|CpuShares", 512),
+            ("HostConfig|CpusetCpus", "0"),
+            ("HostConfig|CpusetMems", "0"),
+            ("HostConfig|DeviceCgroupRules", ["c 1:3 r"]),
+            ("HostConfig|DeviceRequests", [{"Driver": "nvidia", "Count": -1}]),
+            ("HostConfig|DnsOptions", ["ndots:2"]),
+            ("HostConfig|DnsSearch", ["example.test"]),
+            ("HostConfig|IpcMode", "host"),
+            ("HostConfig|MemoryReservation", 1 << 20),
+            ("HostConfig|MemorySwappiness", 60),
+            ("HostConfig|OomKillDisable", True),
+            ("HostConfig|OomScoreAdj", -500),
+            ("HostConfig|PidMode", "host"),
+            ("HostConfig|PublishAllPorts", True),
+            ("HostConfig|Runtime", "sysbox-runc"),
+            ("HostConfig|ShmSize", 128 << 20),
+            ("HostConfig|StorageOpt", {"size": "9G"}),
+            ("HostConfig|UTSMode", "host"),
+            ("HostConfig|UsernsMode", "host"),
+            ("HostConfig|VolumeDriver", "other"),
+        ],
+    )
+    def test_option(self, inspected: dict[str, Any], path: str, value: Any) -> None:
+        engine = self.engine(changed(inspected, path, value))
+        assert container.undeclared_options([self.toy], engine, "shop") == {"toy": [path.partition("|")[2]]}
+
+    def test_alias(self, inspected: dict[str, Any]) -> None:
+        """On a declared network; any other is left."""
+        networks = {
+            "shop-web": {"Aliases": ["toy", "toy.web", "0123456789ab", "database"]},
+            "bridge": {"Aliases": ["database"]},
+            "shop-old": {"Aliases": None},
+        }
+        engine = self.engine(changed(inspected, "NetworkSettings|Networks", networks))
+        assert container.undeclared_options([self.toy], engine, "shop") == {"toy": ["alias database on shop-web"]}
+
+    def test_what_was_recorded_like_this_is_left(self, inspected: dict[str, Any]) -> None:
+        """Otherwise an engine with defaults of its own would have its containers made anew in every run."""
+        engine = self.engine(changed(inspected, "HostConfig|ShmSize", 1 << 20))
+        fingerprint = engine["found"]["shop-toy"]["fingerprint"]
+        engine["records"]["shop-toy"] = container.container_record("d", fingerprint)
+        assert container.undeclared_options([self.toy], engine, "shop") == {}
+        engine["records"]["shop-toy"] = container.container_record("another", fingerprint)
+        assert container.undeclared_options([self.toy], engine, "shop") == {"toy": ["ShmSize"]}
+
+    def test_where_a_handover_has_left_it(self, inspected: dict[str, Any]) -> None:
+        engine = self.engine(changed(inspected, "HostConfig|CpuShares", 2), "shop-toy.shop-web")
+        assert container.undeclared_options([self.toy], engine, "shop") == {"toy": ["CpuShares"]}
+
+    def test_nothing_where_there_is_none(self, inspected: dict[str, Any]) -> None:
+        assert inspected
+        assert container.undeclared_options([self.toy], {"info": None}, "shop") == {}
+
+
 class TestSettled:
     image = declared("web", "a1")
     containers = container.declared_containers([{"name": "web", "labels": {}}], image, ["options"])

@@ -161,8 +161,8 @@ class ActionModule(ActionBase):
 
     @staticmethod
     def _options(templar: Any, variables: Mapping[str, Any]) -> list[Any]:
-        """Return what else decides how a container is made: the task that makes it, the filters and variables in it."""
-        made_by = [ROLE / "tasks" / "start.yml", Path(container.__file__)]
+        """Return what else decides how a container is made: the task that makes it, and what it is written with."""
+        made_by = [ROLE / "tasks" / "start.yml", Path(container.__file__), Path(container.engine_api.__file__)]
         names = ("container_log_files", "container_log_size")
         return [
             *(path.read_text(encoding="utf-8") for path in made_by),
