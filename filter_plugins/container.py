@@ -29,6 +29,10 @@ DIGEST_LENGTH = 16
 ISOLATION_OPTION = "com.docker.network.bridge.enable_icc"
 """The engine's bridge option that lets containers on one network reach each other; "false" keeps them apart."""
 
+VOLUME_DRIVER = "local"
+VOLUME_OPTIONS = {"type": "none", "o": "bind"}
+"""What makes a volume of the engine's stand for a directory of the host."""
+
 ENGINE_SOCKET = "/run/docker.sock"
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 
@@ -194,6 +198,8 @@ def network_changes(
             network is None
             or network.get("Driver") != "bridge"
             or network.get("Internal") != internal
+            or network.get("Attachable")
+            or network.get("EnableIPv6")
             or (network.get("Options") or {}) != options
             or (network.get("Labels") or {}).get("pressdock.stack") != stack
         ):
@@ -230,21 +236,46 @@ def volume_changes(declared: Iterable[Mapping[str, str]], listing: Iterable[Mapp
     return [dict(volume) for volume in declared if volume["name"] not in present]
 
 
-def misplaced_volumes(declared: Iterable[Mapping[str, str]], listing: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Say, a line each, which of the declared volumes lead to another directory than declared.
+def misplaced_volumes(
+    declared: Iterable[Mapping[str, str]], listing: Iterable[Mapping[str, Any]], stack: str
+) -> list[str]:
+    """Say, a line each, which of the declared volumes lead to another directory than declared, or are others otherwise.
 
     No run can put that right: whatever is there may be the only copy of somebody's data.
 
     :param listing: ``engine_look``'s volumes.
     """
-    actual = {volume["Name"]: (volume.get("Options") or {}).get("device") for volume in listing}
-    return [
-        f"Volume {volume['name']} leads to {actual[volume['name']] or 'storage of the engine'}, declared is"
-        f" {volume['directory']}. Bring its files there, remove it (make down, docker volume rm {volume['name']}), and"
-        " run again."
-        for volume in declared
-        if volume["name"] in actual and actual[volume["name"]] != volume["directory"]
-    ]
+    actual = {volume["Name"]: volume for volume in listing}
+    problems = []
+    for volume in declared:
+        name, directory = volume["name"], volume["directory"]
+        if name not in actual:
+            continue
+        options = actual[name].get("Options") or {}
+        place = options.get("device") or "storage of the engine"
+        driver = actual[name].get("Driver")
+        kind = {option: options.get(option) or "" for option in VOLUME_OPTIONS}
+        owner = (actual[name].get("Labels") or {}).get("pressdock.stack")
+        if driver != VOLUME_DRIVER:
+            difference = f"is one of the driver {driver}, declared is {VOLUME_DRIVER}"
+        elif place != directory:
+            difference = f"leads to {place}, declared is {directory}"
+        elif kind != VOLUME_OPTIONS:
+            difference = f"has the options {written_options(kind)}, declared are {written_options(VOLUME_OPTIONS)}"
+        elif owner != stack:
+            difference = f"belongs to {f'the stack {owner}' if owner else 'no stack'}, declared is {stack}"
+        else:
+            continue
+        problems.append(
+            f"Volume {name} {difference}. Bring its files to {directory} where they are not there, remove it (make"
+            f" down, docker volume rm {name}), and run again."
+        )
+    return problems
+
+
+def written_options(options: Mapping[str, str]) -> str:
+    """Write a volume's options as the engine's client takes them."""
+    return ",".join(f"{name}={value}" for name, value in options.items())
 
 
 def kept_volumes(listing: Iterable[Mapping[str, Any]], declared: Iterable[str], stack: str) -> dict[str, str]:

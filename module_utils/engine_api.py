@@ -239,7 +239,10 @@ def look(path: str, stack: str, data_dir: str) -> dict[str, Any]:
         # With what lies between them: that alone tells which image was built on which.
         "images": images_with_ancestors(ask_again(path, "/images/json?all=1")),
         "networks": [
-            {name: network.get(name) for name in ("Name", "Driver", "Internal", "Options", "Labels")}
+            {
+                name: network.get(name)
+                for name in ("Name", "Driver", "Internal", "Attachable", "EnableIPv6", "Options", "Labels")
+            }
             for network in ask_again(path, "/networks")
         ],
         "volumes": [

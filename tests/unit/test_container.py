@@ -541,6 +541,8 @@ class TestNetworks:
             "Name": "shop-web",
             "Driver": "bridge",
             "Internal": True,
+            "Attachable": False,
+            "EnableIPv6": False,
             "Labels": {"pressdock.stack": "shop"},
             **changes,
         }
@@ -554,7 +556,15 @@ class TestNetworks:
 
     @pytest.mark.parametrize(
         "change",
-        [{"Name": "x"}, {"Driver": "macvlan"}, {"Internal": False}, {"Labels": None}, {"Options": {"mtu": "9"}}],
+        [
+            {"Name": "x"},
+            {"Driver": "macvlan"},
+            {"Internal": False},
+            {"Attachable": True},
+            {"EnableIPv6": True},
+            {"Labels": None},
+            {"Options": {"mtu": "9"}},
+        ],
     )
     def test_sees_each_difference(self, change: dict[str, Any]) -> None:
         wanted = [{"name": "shop-web", "internal": True, "options": {}}]
@@ -571,6 +581,16 @@ class TestNetworks:
 
 class TestVolumes:
     toy = {"name": "toy", "user": "redis", "volumes": [{"name": "data", "path": "/data"}]}
+
+    @staticmethod
+    def listed(**changes: Any) -> dict[str, Any]:
+        return {
+            "Name": "shop-data",
+            "Driver": "local",
+            "Options": {"device": "/d/volumes/data", "o": "bind", "type": "none"},
+            "Labels": {"pressdock.stack": "shop"},
+            **changes,
+        }
 
     def test_place_and_owner_have_defaults(self) -> None:
         assert container.container_volumes([service(self.toy)], "shop", "/data/shop") == [
@@ -590,19 +610,36 @@ class TestVolumes:
 
     def test_compares_with_the_engine(self) -> None:
         volumes = container.container_volumes([service(self.toy)], "shop", "/d")
-        right = {"Name": "shop-data", "Options": {"device": "/d/volumes/data"}}
+        right = self.listed()
         assert container.volume_changes(volumes, [right]) == []
         assert container.volume_changes(volumes, []) == volumes
-        assert container.misplaced_volumes(volumes, [right]) == container.misplaced_volumes(volumes, []) == []
+        for listing in ([right], []):
+            assert container.misplaced_volumes(volumes, listing, "shop") == []
 
     @pytest.mark.parametrize(
-        ("options", "place"), [({"device": "/elsewhere"}, "/elsewhere"), (None, "storage of the engine")]
+        ("changes", "difference"),
+        [
+            ({"Options": {"device": "/elsewhere"}}, "leads to /elsewhere, declared is /d/volumes/data"),
+            ({"Options": None}, "leads to storage of the engine, declared is /d/volumes/data"),
+            ({"Driver": "nfs"}, "is one of the driver nfs, declared is local"),
+            (
+                {"Options": {"device": "/d/volumes/data", "type": "tmpfs", "o": "size=9m"}},
+                "has the options type=tmpfs,o=size=9m, declared are type=none,o=bind",
+            ),
+            (
+                {"Options": {"device": "/d/volumes/data", "type": "none", "o": "bind,ro"}},
+                "has the options type=none,o=bind,ro, declared are type=none,o=bind",
+            ),
+            ({"Labels": None}, "belongs to no stack, declared is shop"),
+            ({"Labels": {"pressdock.stack": "other"}}, "belongs to the stack other, declared is shop"),
+        ],
     )
-    def test_refuses_a_volume_that_leads_elsewhere(self, options: dict[str, str] | None, place: str) -> None:
+    def test_refuses_a_volume_that_is_another(self, changes: dict[str, Any], difference: str) -> None:
         """What is there may be the only copy."""
         volumes = container.container_volumes([service(self.toy)], "shop", "/d")
-        (problem,) = container.misplaced_volumes(volumes, [{"Name": "shop-data", "Options": options}])
-        assert f"Volume shop-data leads to {place}, declared is /d/volumes/data" in problem
+        (problem,) = container.misplaced_volumes(volumes, [self.listed(**changes)], "shop")
+        assert problem.startswith(f"Volume shop-data {difference}. Bring its files to /d/volumes/data")
+        assert "docker volume rm shop-data" in problem
 
     def test_directories_belong_to_the_owner(self) -> None:
         volumes = container.container_volumes([service(self.toy)], "shop", "/d")

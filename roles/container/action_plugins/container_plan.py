@@ -22,6 +22,7 @@ sys.path.append(str(Path(__file__).resolve().parents[3]))
 from filter_plugins import configuration, container
 from filter_plugins.contents import planned_contents
 from filter_plugins.secrets import keyed_digest
+from module_utils import engine_api
 
 ROLE = Path(__file__).resolve().parents[1]
 
@@ -29,8 +30,8 @@ ROLE = Path(__file__).resolve().parents[1]
 class ActionModule(ActionBase):
     """Takes `look`: what `engine_look` has returned a moment ago, empty if nobody has asked.
 
-    Uses the variable `container_services` and what the services' templates name. Fails where a volume leads to another
-    directory than declared. Returns no secrets:
+    Uses the variable `container_services` and what the services' templates name. Fails where a volume is another than
+    declared. Returns no secrets:
 
     - images: name of an image, which is that of its service if it has one image alone, to ``{reference, digest}``;
     - contexts: name to its build context, of those images that the engine lacks;
@@ -94,7 +95,7 @@ class ActionModule(ActionBase):
             engine = result["engine"]
         answers = bool(engine.get("info"))
         volumes = container.container_volumes(services, stack, data_dir)
-        misplaced = container.misplaced_volumes(volumes, engine.get("volumes") or [])
+        misplaced = container.misplaced_volumes(volumes, engine.get("volumes") or [], stack)
         if misplaced:
             return {"failed": True, "msg": "\n".join(misplaced)}
         names = [service["name"] for service in services]
@@ -162,7 +163,7 @@ class ActionModule(ActionBase):
     @staticmethod
     def _options(templar: Any, variables: Mapping[str, Any]) -> list[Any]:
         """Return what else decides how a container is made: the task that makes it, and what it is written with."""
-        made_by = [ROLE / "tasks" / "start.yml", Path(container.__file__), Path(container.engine_api.__file__)]
+        made_by = [ROLE / "tasks" / "start.yml", Path(container.__file__), Path(engine_api.__file__)]
         names = ("container_log_files", "container_log_size")
         return [
             *(path.read_text(encoding="utf-8") for path in made_by),
