@@ -140,7 +140,7 @@ def test_updated_translation_stays(stack: Stack, runs: Runs) -> None:
     file = "/srv/harbour/quayside/volumes/sites/laden/wp-content/languages/fr_FR.mo"
     revision = "PO-Revision-Date: 2"
     assert stack.host.run("grep -aq %s %s", revision, file).rc == 0
-    stack.host.check_output("cp -p %s /root/shipped.mo && sed -i 's/%s/PO-Revision-Date: 3/' %s", file, revision, file)
+    stack.host.check_output(f"cp -p {file} /root/shipped.mo && sed -i 's/{revision}/PO-Revision-Date: 3/' {file}")
     try:
         assert '"changes":[]' in reconcile(stack, "laden", "repair").stdout
     finally:
