@@ -55,11 +55,14 @@ secrets: venv ## Show the sites' logins and passwords
 
 ##@ Checking the project
 
-.PHONY: test test-all
+.PHONY: test test-quick test-all
 test: venv-test ## Run the checks and tests
 	@scripts/test
 
-test-all: venv-test ## The same, and the tests that take long: hours
+test-quick: venv-test ## Run what tells most: the checks without a machine, and one run of the whole stack
+	@scripts/test --quick
+
+test-all: venv-test ## The same as `make test`, and the tests that take long: hours
 	@scripts/test --all
 
 test-%: venv-test ## Run one molecule scenario with its output: make test-mariadb
@@ -90,6 +93,10 @@ bench-growth: venv ## Measure runs that change nothing, with more sites and mach
 .PHONY: docs
 docs: venv ## Write docs/variables.md from the roles' argument_specs
 	@python scripts/variable_reference.py
+
+.PHONY: times
+times: venv-test ## Keep what the last tests measured: their order, and the tables of docs/develop/testing.md
+	@python tests/gate/times.py --keep
 
 .PHONY: lock
 lock: ## Resolve requirements*.lock anew from pyproject.toml

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import testinfra
 
+from tests.support import times
 from tests.support.runs import Runs, Sequence
 from tests.support.sites import PROJECT, Site, declared_sites, declared_variables
 from tests.support.stack import Container, Stack
@@ -42,6 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "destructive: breaks the stack for a moment; needs --destructive")
     config.addinivalue_line("markers", f"thorough: takes long and repeats another test; needs {THOROUGH}")
+    times.register(config)
 
 
 def running_stack(config: pytest.Config) -> Stack:
