@@ -9,9 +9,8 @@ import pytest
 
 HERE = Path(__file__).parent
 ASKED_IN = {"default", "container"}
-"""The whole stack, whose containers are all there are, and the container role with one that uses every option. Each
-role's own scenario asks the same of the same containers, and waits for the same health checks: in `make test-all` alone.
-"""
+"""The whole stack, and the container role with a container that uses every option. Each role's own scenario asks the
+same of the same containers, and waits for the same health checks: in `make test-all` alone."""
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -55,10 +55,12 @@ def summary(lines: Iterable[Line]) -> dict[str, Any] | None:
     stage = next((line for line in found if line["kind"] == "stage" and line["outcome"] == "passed"), None)
     if stage is None:
         return None
-    sessions = [line for line in found if line["kind"] == "tests"]
     runs = [line for line in found if line["kind"] == "run"]
-    # Runs that a test or another run has made are a part of that.
-    outside = [run for run in runs if not any(within(run, other) for other in [*sessions, *runs])]
+    # What a test or another run has started is a part of that.
+    others = [line for line in found if line is not stage]
+    outermost = [line for line in others if not any(within(line, other) for other in others)]
+    outside = [line for line in outermost if line["kind"] == "run"]
+    sessions = [line for line in outermost if line["kind"] == "tests"]
     made = [run for run in outside if run["playbook"] in MADE]
     others = [run for run in outside if run["playbook"] not in MADE]
     first = next((run for run in others if not run["check"]), None)
