@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -194,3 +195,43 @@ def test_nobody_is_measured_who_did_not_ask(tmp_path: Path) -> None:
         [sys.executable, "-m", "pytest", "-p", "tests.support.plugin", "."], cwd=tmp_path, env=environment, check=True
     )
     assert {path.name for path in tmp_path.iterdir()} <= {"test_toy.py", "__pycache__", ".pytest_cache"}
+
+
+PLAY = """
+- hosts: localhost
+  connection: local
+  gather_facts: false
+  tasks:
+    - {name: Build | Wait, ansible.builtin.command: sleep 0.3, changed_when: false}
+    - {name: Healthy | Wait, ansible.builtin.command: sleep 0.1, changed_when: false}
+    - {name: Other | Wait, ansible.builtin.command: sleep 0.2, changed_when: false}
+"""
+
+
+def test_a_run_notes_its_tasks(tmp_path: Path) -> None:
+    """What a run builds and waits for, by the names that the container role's tasks have."""
+    play, file = tmp_path / "toy.yml", tmp_path / "lines"
+    play.write_text(PLAY, encoding="utf-8")
+    environment = {
+        **os.environ,
+        "STAGE_TIMES": str(file),
+        "ANSIBLE_CALLBACK_PLUGINS": str(PROJECT / "molecule/shared/callback_plugins"),
+        "ANSIBLE_CALLBACKS_ENABLED": "stage_times",
+        "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default",
+    }
+    command = ["ansible-playbook", "--inventory=localhost,", str(play)]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (line,) = [json.loads(text) for text in file.read_text(encoding="utf-8").splitlines()]
+    assert (line["playbook"], line["check"]) == ("toy.yml", False)
+    assert 0.3 <= line["builds"] < line["end"] - line["begin"] - 0.3
+    assert 0.1 <= line["health"] < line["end"] - line["begin"] - 0.5
+    assert line["controller"] > 0
+    names = {task.partition(" | ")[0] for task in container_task_names()}
+    assert {"Build", "Healthy", "Await", "Bootstrap"} <= names
+
+
+def container_task_names() -> set[str]:
+    """Return the names of the tasks whose time is told apart, as the roles have them."""
+    files = [*(PROJECT / "roles/container/tasks").glob("*.yml"), *(PROJECT / "roles/base_image/tasks").glob("*.yml")]
+    return {name for file in files for name in re.findall(r"- name: (.*)", file.read_text(encoding="utf-8"))}
