@@ -1,0 +1,146 @@
+"""Waiting for containers: for all at once, by the clock, and not for what will not come."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from module_utils import engine_api
+from tests.support.load import load
+
+# On a target module_utils have this name.
+sys.modules["ansible.module_utils.engine_api"] = engine_api
+module = load("roles/container/library/container_wait.py")
+
+ANSWER_TAKES = 0.1
+
+
+def inspected(status: str, *, restarts: int = 0, says: str = "") -> dict[str, Any]:
+    """Return what the engine says of a container."""
+    health = {"Status": status, "Log": [{"Output": "an older one"}, {"Output": f"{says}\n"}]}
+    return {"RestartCount": restarts, "State": {"Status": "running", "ExitCode": 7, "Health": health}}
+
+
+class Machine:
+    """A clock, and an engine whose containers become healthy at some time (seconds; None: never)."""
+
+    def __init__(self, **healthy_at: float | None) -> None:
+        self.time = 0.0
+        self.healthy_at = healthy_at
+        self.away_until = 0.0
+        self.asked: list[list[str]] = []
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.time += seconds
+
+    def look(self, names: Iterable[str]) -> Any:
+        """Answer as the engine does, after some time."""
+        self.asked.append(list(names))
+        self.time += ANSWER_TAKES
+        if self.time < self.away_until:
+            raise OSError("away")
+        return {name: self.state(name) for name in self.asked[-1]}
+
+    def state(self, name: str) -> dict[str, Any]:
+        """Return the state of a container now."""
+        at = self.healthy_at[name]
+        return inspected("starting" if at is None or self.time < at else "healthy")
+
+    def wait(self, timeout: float) -> Any:
+        """Wait for all."""
+        return module.wait(list(self.healthy_at), timeout, self.look, lambda: self.time, self.sleep)
+
+
+def test_waits_for_the_last_one_and_no_longer() -> None:
+    machine = Machine(one=0, two=20.0, three=8.0)
+    found, seconds = machine.wait(180)
+    assert all(map(module.is_healthy, found.values()))
+    assert set(found) == {"one", "two", "three"}
+    assert 20 <= seconds < 21
+
+
+def test_one_that_is_healthy_is_not_asked_again() -> None:
+    machine = Machine(one=0, two=3.0)
+    machine.wait(180)
+    assert machine.asked[0] == ["one", "two"]
+    assert machine.asked[1:] == [["two"]] * (len(machine.asked) - 1)
+
+
+@pytest.mark.parametrize("timeout", [12, 60])
+def test_the_time_is_the_clock_s(timeout: float) -> None:
+    """However long an answer takes."""
+    found, seconds = Machine(one=0, two=None).wait(timeout)
+    assert module.is_healthy(found["one"])
+    assert not module.is_healthy(found["two"])
+    assert timeout <= seconds < timeout + 2
+
+
+@pytest.mark.parametrize("state", [{}, inspected("starting", restarts=3)], ids=["missing", "falls over and over"])
+def test_what_will_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, state: dict[str, Any]) -> None:
+    machine = Machine(one=0)
+    monkeypatch.setattr(machine, "state", lambda _: state)
+    assert machine.wait(180)[1] < 1
+
+
+def test_one_restart_or_two_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(one=0)
+    monkeypatch.setattr(machine, "state", lambda _: inspected("starting", restarts=2))
+    assert machine.wait(30)[1] >= 30
+
+
+def test_others_are_waited_for_though_one_will_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The failure names all that are not healthy, and only these."""
+    machine = Machine(one=5.0, gone=0)
+    state = machine.state
+    monkeypatch.setattr(machine, "state", lambda name: {} if name == "gone" else state(name))
+    found, seconds = machine.wait(180)
+    assert 5 <= seconds < 6
+    assert module.is_healthy(found["one"])
+
+
+def test_an_engine_that_is_away_for_a_moment_is_asked_again() -> None:
+    machine = Machine(one=0)
+    machine.away_until = 10.0
+    assert 10 <= machine.wait(30)[1] < 11
+
+
+def test_an_engine_that_stays_away_is_a_failure() -> None:
+    machine = Machine(one=0)
+    machine.away_until = 1000.0
+    with pytest.raises(OSError, match="away"):
+        machine.wait(30)
+    assert 30 <= machine.time < 32
+
+
+def test_a_missing_container_is_told_from_a_missing_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ask", lambda _, question: {"Id": "1"} if "/there/" in question else None)
+    monkeypatch.setattr(module, "ask_again", lambda *_: {"Version": "1"})
+    assert module.look(["there", "gone"]) == {"there": {"Id": "1"}, "gone": {}}
+
+    def away(*_: Any) -> Any:
+        raise OSError("away")
+
+    monkeypatch.setattr(module, "ask_again", away)
+    assert module.look(["there"]) == {"there": {"Id": "1"}}
+    with pytest.raises(OSError, match="away"):
+        module.look(["there", "gone"])
+
+
+def test_the_explanation_says_what_is_known() -> None:
+    state = inspected("unhealthy", restarts=1, says="no answer on 3306")
+    said = module.explanation("shop-mariadb", state, 179.6, "last words")
+    assert said.splitlines() == [
+        "shop-mariadb did not become healthy: waited 180 s for it.",
+        "State: running, exit code 7, restarted 1 times.",
+        "Last health check: no answer on 3306",
+        "Last log lines:",
+        "last words",
+    ]
+    state["State"]["OOMKilled"] = True
+    assert "killed for lack of memory" in module.explanation("shop-mariadb", state, 1, "")
+    assert "there is no such container" in module.explanation("shop-mariadb", {}, 1, "")
+    assert "Last health check: none" in module.explanation("shop-mariadb", {"State": {"Status": "created"}}, 1, "")
