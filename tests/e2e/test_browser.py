@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
@@ -36,10 +37,13 @@ def log_in(browser: WebDriver, site: Site, login: Login) -> None:
     find(browser, "#wp-submit").click()
     dashboard = f"{site.url}/wp-admin/"
     # Between two pages the browser shows neither.
-    WebDriverWait(browser, 30).until(
-        lambda b: b.current_url.startswith(dashboard) or b.find_elements(By.CSS_SELECTOR, "#login_error"),
-        f"{login.name} meets neither the dashboard nor a refusal",
-    )
+    try:
+        WebDriverWait(browser, 30).until(
+            lambda b: b.current_url.startswith(dashboard) or b.find_elements(By.CSS_SELECTOR, "#login_error")
+        )
+    except TimeoutException:
+        source = browser.page_source
+        pytest.fail(f"{login.name} meets neither the dashboard nor a refusal, but {browser.current_url}\n{source}")
     if not browser.current_url.startswith(dashboard):
         pytest.fail(f"{login.name} cannot log in: {find(browser, '#login_error').text}")
 
