@@ -16,6 +16,7 @@ from ansible.errors import AnsibleFilterError
 from filter_plugins import container
 from filter_plugins import contents as filters
 from module_utils import contents, engine_api, whole_files
+from tests.support.engine import Engine
 from tests.support.load import load
 
 # On a target module_utils have these names.
@@ -81,6 +82,52 @@ class TestBringing:
         assert {path.stat().st_mode & 0o7777 for path in (brought, brought / "css", brought / "css/deep")} == {0o755}
         assert contents.record_path(brought).stat().st_mode & 0o7777 == 0o600
 
+    def test_all_can_read_it_whatever_root_s_mask_is(self, tmp_path: Path) -> None:
+        mask = os.umask(0o077)
+        try:
+            bring(tmp_path / "0123")
+        finally:
+            os.umask(mask)
+        directory = tmp_path / "0123"
+        assert {path.stat().st_mode & 0o7777 for path in (directory, *directory.rglob("*/"))} == {0o755}
+        assert {path.stat().st_mode & 0o7777 for path in directory.rglob("*") if path.is_file()} == {0o644}
+
+    def test_is_on_the_disk_before_its_record_is(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A machine that loses its power has a record of nothing that was never written."""
+        directory = tmp_path / "0123"
+        seen = []
+        monkeypatch.setattr(
+            os, "sync", lambda: seen.append((contents.record_path(directory).exists(), module.described(new, {}) != {}))
+        )
+        new, _ = contents.temporary_paths(directory)
+        bring(directory)
+        bring(directory)
+        assert seen == [(False, True)] * 2
+
+    @pytest.mark.parametrize("place", range(3))
+    @pytest.mark.parametrize("kind", ["file", "link to a directory", "link to nothing", "directory"])
+    def test_replaces_whatever_is_in_the_way(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int, kind: str
+    ) -> None:
+        """In its own place, or in that of its forerunners; what a link leads to stays."""
+        directory = tmp_path / "volume/0123"
+        directory.parent.mkdir()
+        (tmp_path / "precious").mkdir()
+        (tmp_path / "precious/file").touch()
+        path = (directory, *contents.temporary_paths(directory))[place]
+        if kind == "file":
+            path.touch()
+        elif kind == "directory":
+            (path / "deep").mkdir(parents=True)
+        else:
+            path.symlink_to(tmp_path / ("precious" if kind == "link to a directory" else "nothing"))
+        monkeypatch.setattr(module, "copy_out", lambda *arguments: module.unpack(archive(), arguments[2]))
+        module.bring("shop/core:0123", "/served", str(directory), "shop-contents-files")
+        assert contents.compared(directory)[0] == []
+        assert not directory.is_symlink()
+        assert sorted(path.name for path in directory.parent.iterdir()) == ["0123", "0123.json"]
+        assert (tmp_path / "precious/file").exists()
+
     def test_leaves_nothing_beside_it(self, brought: Path) -> None:
         assert sorted(path.name for path in brought.parent.iterdir()) == ["0123", "0123.json"]
         assert contents.others(brought) == []
@@ -130,6 +177,60 @@ class TestBringing:
         module.bring("shop/core:0123", "/served", str(brought), "shop-contents-files")
         assert contents.compared(brought)[0] == []
         assert sorted(path.name for path in brought.parent.iterdir()) == ["0123", "0123.json"]
+
+
+CONTAINER = "/containers/shop-contents-files"
+ARCHIVE = f"{CONTAINER}/archive?path=/served%20files"
+CREATED = {"Image": "shop/core:0123", "Cmd": ["none"], "HostConfig": {"NetworkMode": "none"}}
+CREATE = ("POST", "/containers/create?name=shop-contents-files", CREATED)
+REMOVE = ("DELETE", f"{CONTAINER}?force=1", None)
+
+
+class TestModule:
+    """What it says to the engine, and what it answers."""
+
+    @pytest.fixture
+    def answer(
+        self, engine: Engine, monkeypatch: pytest.MonkeyPatch, run_module: Callable[..., dict[str, Any]]
+    ) -> Callable[[Path], dict[str, Any]]:
+        """Return a function that has it bring one directory."""
+        monkeypatch.setattr(module, "SOCKET", engine.path)
+        one = {"image": "shop/core:0123", "source": "/served files", "container": "shop-contents-files"}
+        return lambda path: run_module(module, contents=[{**one, "path": str(path)}])
+
+    def test_brings_by_a_container_that_is_removed(
+        self, engine: Engine, tmp_path: Path, answer: Callable[[Path], dict[str, Any]]
+    ) -> None:
+        engine.answers = {ARCHIVE: archive().getvalue()}
+        found = answer(tmp_path / "0123")
+        assert found["changed"]
+        assert found["states"] == {str(tmp_path / "0123"): contents.compared(tmp_path / "0123")[1]}
+        assert (tmp_path / "0123/css/login.css").read_bytes() == b"a {}"
+        assert engine.told == [CREATE, REMOVE]
+
+    def test_removes_the_container_of_a_run_that_was_killed(
+        self, engine: Engine, tmp_path: Path, answer: Callable[[Path], dict[str, Any]]
+    ) -> None:
+        engine.answers = {ARCHIVE: archive().getvalue(), f"{CONTAINER}/json": {"Id": "1"}}
+        assert answer(tmp_path / "0123")["changed"]
+        assert engine.told == [REMOVE, CREATE, REMOVE]
+
+    def test_says_what_the_engine_refused(
+        self, engine: Engine, tmp_path: Path, answer: Callable[[Path], dict[str, Any]]
+    ) -> None:
+        found = answer(tmp_path / "0123")
+        assert (found["failed"], found["msg"]) == (True, "shop/core:0123: /served files: 404 no such thing")
+        assert engine.told == [CREATE, REMOVE]
+        assert not (tmp_path / "0123").exists()
+
+    def test_says_that_an_archive_is_broken(
+        self, engine: Engine, tmp_path: Path, answer: Callable[[Path], dict[str, Any]]
+    ) -> None:
+        engine.answers = {ARCHIVE: b"x" * 600}
+        found = answer(tmp_path / "0123")
+        assert found["failed"]
+        assert engine.told == [CREATE, REMOVE]
+        assert not (tmp_path / "0123").exists()
 
 
 def replaced(path: Path) -> None:

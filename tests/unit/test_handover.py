@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -132,6 +134,93 @@ def test_running_successor_of_a_dead_container_is_left(monkeypatch: pytest.Monke
     module.take_back(BOTH[:1])
     assert engine.serving() == NEW
     assert set(engine.containers) == {NAME}
+
+
+def test_a_container_is_removed_when_nobody_is_connected_to_it_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(monkeypatch, shop_toy=True)
+    left = [2, 1, 0, 0]
+    pauses: list[float] = []
+    asked: list[int] = []
+    monkeypatch.setattr(module, "connected", lambda pid: asked.append(pid) or left.pop(0))
+    monkeypatch.setattr(module.time, "sleep", pauses.append)
+    assert module.end(NAME, 300) == 0
+    assert (asked, pauses) == ([7] * 3, [module.PAUSE] * 2)
+    assert engine.containers == {}
+
+
+def test_clients_that_do_not_go_are_waited_for_until_the_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(monkeypatch, shop_toy=True)
+    clock = [100.0]
+    monkeypatch.setattr(module, "connected", lambda _: 3)
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(module.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    assert module.end(NAME, 20) == 3
+    assert 120 <= clock[0] < 120 + module.PAUSE
+    assert engine.containers == {}
+
+
+@pytest.mark.parametrize(("stop_timeout", "seconds"), [(3, 3), (None, 10), (0, 10)])
+def test_a_container_has_the_time_to_stop_that_it_was_made_with(
+    monkeypatch: pytest.MonkeyPatch, stop_timeout: int | None, seconds: int
+) -> None:
+    """And one that does not run has no connections to look for."""
+    told: list[tuple[Any, ...]] = []
+    inspected = {"State": {"Pid": 0}, "Config": {"StopTimeout": stop_timeout}}
+    monkeypatch.setattr(module, "ask_again", lambda *_: inspected)
+    monkeypatch.setattr(module, "tell", lambda _, *request: told.append(request))
+    monkeypatch.setattr(module, "connected", lambda pid: pytest.fail(f"looked for connections of {pid}"))
+    assert module.end("shop-toy", 300) == 0
+    assert told == [
+        ("POST", "/containers/shop-toy/stop", seconds + module.PATIENCE),
+        ("DELETE", "/containers/shop-toy?force=1", module.PATIENCE),
+    ]
+
+
+def test_a_process_that_is_gone_has_no_clients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And both kinds of addresses are counted of one that is there."""
+    monkeypatch.setattr(module, "Path", lambda path: tmp_path / str(path).rsplit("/", 1)[-1])
+    assert module.connected(7) == 0
+    waiting = f"{TCP}   2: 020C11AC:2328 030C11AC:D2F0 01 0:0 00:0 0 613 0 3 1 0 20 4 30 10 -1\n"
+    (tmp_path / "tcp").write_text(waiting, encoding="ascii")
+    assert module.connected(7) == 1
+    (tmp_path / "tcp6").write_text(waiting.replace("030C11AC:D2F0", "030C11AC:D2F1"), encoding="ascii")
+    assert module.connected(7) == 2
+
+
+def test_the_new_address_is_waited_for_before_clients_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    Engine(monkeypatch, shop_toy=True)
+    monkeypatch.setattr(module.time, "sleep", pauses.append)
+    assert module.finish(BOTH, 5, 300) == {}, "nothing was set aside"
+    assert pauses == []
+    module.set_aside(BOTH[:1])
+    module.finish(BOTH, 5, 300)
+    assert pauses == [5 + module.LATENESS]
+
+
+def test_the_module_does_one_step(monkeypatch: pytest.MonkeyPatch, run_module: Callable[..., dict[str, Any]]) -> None:
+    engine = Engine(monkeypatch, shop_toy=True)
+
+    def step(name: str, **options: float) -> dict[str, Any]:
+        return run_module(module, containers=BOTH[:1], step=name, **options)
+
+    assert step("aside")["changed"]
+    assert set(engine.containers) == {ADDRESS}
+    assert (back := step("back"))["changed"]
+    assert back["unanswered"] == {}
+    assert set(engine.containers) == {NAME}
+    step("aside")
+    engine.create()
+    monkeypatch.setattr(module, "connected", lambda _: 4)
+    assert step("finish")["unanswered"] == {f"{NAME}.{OLD[:12]}": 4}, "nobody waits unless told to"
+    assert set(engine.containers) == {NAME}
+
+    def refused(*_: Any) -> None:
+        raise OSError("in use")
+
+    monkeypatch.setattr(module, "tell", refused)
+    answer = step("aside")
+    assert (answer["failed"], answer["msg"]) == (True, "in use")
 
 
 TCP = """\

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from module_utils import engine_api
+from tests.support.engine import Engine
 from tests.support.load import load
 
 # On a target module_utils have this name.
@@ -113,3 +115,25 @@ def test_programs_among_uploads_are_named_and_many_are_counted(tmp_path: Path) -
     assert len(found) == 21
     assert found[-1] == "program among the uploads of site blog: 6 more"
     assert strangers.programs(str(tmp_path / "nowhere")) == []
+
+
+def test_the_module_names_both_kinds_and_asks_no_engine_that_is_not_there(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_module: Callable[..., dict[str, Any]]
+) -> None:
+    uploads = tmp_path / "sites/blog/wp-content/uploads"
+    uploads.mkdir(parents=True)
+    (uploads / "shell.php").touch()
+    ailing = {**container("shop-nginx", "shop", "shop-web"), "State": "restarting", "Status": ""}
+    engine.answers = {
+        "/containers/json?all=1": [ailing, container("intruder", None, "shop-web")],
+        "/networks": [network("shop-web", "shop")],
+    }
+    program = "program among the uploads of site blog: shell.php"
+    parameters = {"stack": "shop", "volumes": str(tmp_path), "check": True}
+    monkeypatch.setattr(strangers, "SOCKET", engine.path)
+    answer = run_module(strangers, **parameters)
+    assert answer["strangers"] == ["container intruder of others on network shop-web", program]
+    assert (answer["changed"], answer["ailing"]) == (False, ["container shop-nginx is restarting"])
+    monkeypatch.setattr(strangers, "SOCKET", str(tmp_path / "nobody"))
+    answer = run_module(strangers, **parameters)
+    assert (answer["strangers"], answer["ailing"]) == ([program], [])

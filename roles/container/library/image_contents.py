@@ -85,7 +85,7 @@ def unpack(stream: IO[bytes], directory: Path) -> None:
 
     Raises OSError for what is neither a file nor a directory, and for a name that leads elsewhere.
     """
-    directory.mkdir(mode=DIRECTORY_MODE)
+    directory.mkdir()
     directory.chmod(DIRECTORY_MODE)
     with tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:
@@ -96,7 +96,7 @@ def unpack(stream: IO[bytes], directory: Path) -> None:
             path = directory.joinpath(*parts)
             content = archive.extractfile(member)
             if content is None:
-                path.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+                path.mkdir(exist_ok=True)
                 path.chmod(DIRECTORY_MODE)
                 continue
             with path.open("xb") as target:
@@ -130,8 +130,8 @@ def remove(path: Path) -> None:
     """Remove whatever is there."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
-    elif path.is_symlink() or path.exists():
-        path.unlink()
+    else:
+        path.unlink(missing_ok=True)
 
 
 def put_in_place(new: Path, directory: Path) -> None:

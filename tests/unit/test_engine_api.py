@@ -1,0 +1,171 @@
+"""What is said to the engine, and what is kept of its answers."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from module_utils import engine_api
+from tests.support.engine import Engine
+from tests.support.load import load
+
+# On a target module_utils have this name.
+sys.modules["ansible.module_utils.engine_api"] = engine_api
+engine_look = load("roles/container/library/engine_look.py")
+
+INSPECTED = {
+    "Id": "1" * 64,
+    "Name": "/shop-web",
+    "Config": {"Hostname": "web"},
+    "HostConfig": {"CapAdd": ["CHOWN"], "PidMode": "host"},
+    "State": {"Health": {"Status": "healthy", "Log": [{"Output": "first"}, {"Output": " last\n"}]}},
+    "NetworkSettings": {"Networks": {"shop-front": {"Aliases": ["web", "front", "1" * 12, "shop-web"]}}},
+}
+
+
+@pytest.fixture
+def stack(engine: Engine) -> Engine:
+    """Let the engine have a container of the stack, one that has gone meanwhile, and one of somebody else."""
+    engine.answers = {
+        "/info": {"DockerRootDir": "/d", "Driver": "overlay2", "Labels": ["a=b"], "ServerVersion": "26", "NCPU": 2},
+        "/containers/json?all=1": [
+            {"Id": "1" * 64, "Names": ["/shop-web"], "Labels": {"pressdock.stack": "shop"}, "State": "running"},
+            {"Id": "2" * 64, "Names": ["/shop-gone"], "Labels": {"pressdock.stack": "shop"}, "State": "exited"},
+            {"Id": "3" * 64, "Names": ["/other"], "Labels": None, "State": "running"},
+        ],
+        f"/containers/{'1' * 64}/json": INSPECTED,
+        f"/containers/{'3' * 64}/json": INSPECTED,
+        "/images/json?all=1": [{"Id": "i", "RepoTags": ["shop/web:1"], "Labels": {}, "Created": 5, "Size": 6}],
+        "/networks": [{"Name": "shop-front", "Driver": "bridge", "Internal": True, "Id": "n", "Options": {}}],
+        "/volumes": {"Volumes": [{"Name": "v", "Driver": "local", "Options": None, "Mountpoint": "/d/v"}]},
+    }
+    return engine
+
+
+def test_an_answer_is_read_and_anything_else_is_none(engine: Engine, tmp_path: Path) -> None:
+    engine.answers = {"/info": {"a": 1}, "/broken": b"{", "/empty": {}}
+    engine.refusals = {("GET", "/accepted"): (202, '{"a": 1}')}
+    assert engine_api.ask(engine.path, "/info") == {"a": 1}
+    assert engine_api.ask_again(engine.path, "/empty") == {}
+    for question in ("/broken", "/missing", "/accepted"):
+        assert engine_api.ask(engine.path, question) is None
+        with pytest.raises(OSError, match=f"the engine at .* did not answer {question}"):
+            engine_api.ask_again(engine.path, question)
+    assert engine_api.ask(str(tmp_path / "nobody"), "/info") is None
+
+
+def test_what_it_is_told_arrives_and_a_refusal_says_why(engine: Engine) -> None:
+    engine_api.tell(engine.path, "POST", "/containers/x/stop")
+    engine_api.tell(engine.path, "POST", "/containers/create", document={"Image": "i"})
+    assert engine.told == [("POST", "/containers/x/stop", None), ("POST", "/containers/create", {"Image": "i"})]
+    engine.refusals = {("DELETE", "/containers/x"): (400, " in use\n"), ("DELETE", "/containers/y"): (304, "")}
+    with pytest.raises(OSError, match=r"^DELETE /containers/x: 400 in use$"):
+        engine_api.tell(engine.path, "DELETE", "/containers/x")
+    engine_api.tell(engine.path, "DELETE", "/containers/y")
+
+
+def test_who_does_not_answer_in_time_or_not_in_http_is_an_error(tmp_path: Path) -> None:
+    """The connection waits no longer than it was told to; what comes back is none of HTTP's errors."""
+    path = str(tmp_path / "mute.sock")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        server.bind(path)
+        server.listen()
+        began = time.monotonic()
+        with pytest.raises(TimeoutError):
+            engine_api.tell(path, "POST", "/x", timeout=0.05)
+        assert time.monotonic() - began < 5
+
+        def babble() -> None:
+            server.accept()[0].close()
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"ahoy\r\n\r\n")
+
+        talk = threading.Thread(target=babble)
+        talk.start()
+        with pytest.raises(OSError, match="POST /y: "):
+            engine_api.tell(path, "POST", "/y")
+        talk.join()
+
+
+def test_a_look_keeps_what_is_compared(stack: Engine, tmp_path: Path) -> None:
+    record = tmp_path / "records/web" / engine_api.RECORD_FILE
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"declared": "x"}), encoding="utf-8")
+    found = engine_api.look(stack.path, "shop", str(tmp_path))
+    assert found == {
+        "info": {"DockerRootDir": "/d", "Driver": "overlay2", "Labels": ["a=b"], "ServerVersion": "26"},
+        "containers": [
+            {"Id": "1" * 64, "Names": ["/shop-web"], "Labels": {"pressdock.stack": "shop"}, "Ports": None}
+            | {"State": "running"},
+            {"Id": "2" * 64, "Names": ["/shop-gone"], "Labels": {"pressdock.stack": "shop"}, "Ports": None}
+            | {"State": "exited"},
+            {"Id": "3" * 64, "Names": ["/other"], "Labels": None, "Ports": None, "State": "running"},
+        ],
+        "images": [{"Id": "i", "RepoTags": ["shop/web:1"], "Labels": {}, "Created": 5, "Ancestors": []}],
+        "networks": [
+            {"Name": "shop-front", "Driver": "bridge", "Internal": True, "Options": {}}
+            | {"Attachable": None, "EnableIPv6": None, "Labels": None}
+        ],
+        "volumes": [{"Name": "v", "Driver": "local", "Options": None, "Labels": None}],
+        "found": {
+            "shop-web": {
+                "fingerprint": engine_api.fingerprint(INSPECTED),
+                "undeclared": ["PidMode"],
+                "aliases": {"shop-front": ["front"]},
+                "healthy": True,
+                "report": "last",
+            }
+        },
+        "records": {"shop-web": {"declared": "x"}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("state", "healthy", "report"),
+    [
+        ({"Health": {"Status": "unhealthy", "Log": [{"Output": "refused"}]}}, False, "refused"),
+        ({"Health": {"Status": "starting", "Log": []}}, False, ""),
+        ({}, False, ""),
+        (None, False, ""),
+    ],
+)
+def test_a_container_that_is_not_healthy_says_what_it_can(
+    stack: Engine, tmp_path: Path, state: Any, healthy: bool, report: str
+) -> None:
+    stack.answers[f"/containers/{'1' * 64}/json"] = {**INSPECTED, "State": state}
+    found = engine_api.look(stack.path, "shop", str(tmp_path))
+    assert (found["found"]["shop-web"]["healthy"], found["found"]["shop-web"]["report"]) == (healthy, report)
+    assert found["records"] == {"shop-web": {}}, "there is no record of it yet"
+
+
+@pytest.mark.parametrize("text", ["", "[]", '"x"', "{"])
+def test_what_is_no_record_counts_as_none(tmp_path: Path, text: str) -> None:
+    record = tmp_path / "records/web" / engine_api.RECORD_FILE
+    record.parent.mkdir(parents=True)
+    record.write_text(text, encoding="utf-8")
+    assert engine_api.read_record(str(tmp_path), "web") == {}
+
+
+def test_the_module_says_so_where_there_is_no_engine_or_only_half_of_one(
+    stack: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_module: Callable[..., dict[str, Any]]
+) -> None:
+    wanted = {"stack": "shop", "data_dir": str(tmp_path)}
+    monkeypatch.setattr(engine_look, "SOCKET", str(tmp_path / "nobody"))
+    answer = run_module(engine_look, **wanted)
+    assert (answer["changed"], answer["engine"]) == (False, {"info": None})
+    monkeypatch.setattr(engine_look, "SOCKET", stack.path)
+    assert set(run_module(engine_look, check=True, **wanted)["engine"]["found"]) == {"shop-web"}
+    del stack.answers["/networks"]
+    answer = run_module(engine_look, **wanted)
+    assert answer["failed"]
+    assert answer["msg"].endswith("did not answer /networks")
