@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingMixIn, UnixStreamServer
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 
 class _Server(ThreadingMixIn, UnixStreamServer):
@@ -67,12 +67,14 @@ class Engine:
 
         return Handler
 
-    def __enter__(self) -> Engine:
+    def __enter__(self) -> Self:
+        """Begin to answer."""
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Answer no more."""
         self._server.shutdown()
         self._server.server_close()

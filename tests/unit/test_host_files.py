@@ -250,3 +250,136 @@ class TestCompared:
 
     def test_state_of_what_is_not_there_is_unknown(self, tmp_path: Path) -> None:
         assert host_files.tree_state(self.tree(tmp_path / "missing")) == ""
+
+
+class TestModule:
+    """What it is given, and what it answers."""
+
+    @pytest.fixture
+    def answer(self, run_module: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+        """Return a function that runs it; what it declares belongs to whoever runs the tests."""
+
+        def run(check: bool = False, **parameters: Any) -> dict[str, Any]:
+            for name in ("directories", "trees", "compared"):
+                for entry in parameters.get(name, []):
+                    entry |= {"owner": UID, "group": GID}
+            return run_module(host_files, check, **parameters)
+
+        return run
+
+    def test_all_kinds_are_brought_and_the_second_run_changes_nothing(
+        self, tmp_path: Path, answer: Callable[..., dict[str, Any]]
+    ) -> None:
+        (tmp_path / "old").mkdir()
+        declared: dict[str, Any] = {
+            "directories": [{"path": str(tmp_path / "folder"), "mode": "0711"}, {"path": str(tmp_path / "plain")}],
+            "trees": [
+                {"path": str(tmp_path / "tree"), "files": {"a": "x"}, "stated": True},
+                {"path": str(tmp_path / "further"), "files": {"b": "y"}, "mode": "0700", "file_mode": "0600"},
+            ],
+            "compared": [{"path": str(tmp_path / "compared"), "files": {"c": "z"}}],
+            "absent": [str(tmp_path / "old")],
+        }
+        names = ("folder", "plain", "tree", "tree/a", "further", "further/b")
+        created = [f"{tmp_path}/{name}: created" for name in names]
+        for check in (True, False):
+            found = answer(check, **declared)
+            assert found["changed"]
+            assert found["changes"] == [*created, f"{tmp_path}/old: removed"]
+            assert found["differences"] == {
+                f"{tmp_path}/compared": [f"{tmp_path}/compared: created", f"{tmp_path}/compared/c: created"]
+            }
+            assert (tmp_path / "tree/a").exists() is not check
+        assert found["states"][f"{tmp_path}/compared"] == ""
+        modes = [(tmp_path / name).stat().st_mode & 0o7777 for name in names]
+        assert modes == [0o711, 0o755, 0o755, 0o644, 0o700, 0o600]
+        again = answer(**declared)
+        assert (again["changed"], again["changes"], again["wanted"], again["others"]) == (False, [], {}, {})
+        assert again["states"] == {f"{tmp_path}/tree": found["states"][f"{tmp_path}/tree"], f"{tmp_path}/compared": ""}
+
+    def test_asks_for_what_is_missing_and_takes_it_out_of_the_archive(
+        self, tmp_path: Path, answer: Callable[..., dict[str, Any]]
+    ) -> None:
+        digest = hashlib.sha256(BINARY).hexdigest()
+        tree = {"path": str(tmp_path / "static"), "digests": {"a.png": digest}, "stated": True}
+        asked = answer(trees=[tree])
+        assert (asked["changed"], asked["wanted"], asked["changes"]) == (False, {"0": ["a.png"]}, [])
+        assert not (tmp_path / "static").exists()
+        predicted = answer(check=True, trees=[tree])
+        assert (predicted["changed"], predicted["wanted"]) == (True, {})
+        (tmp_path / "source").write_bytes(BINARY)
+        with tarfile.open(tmp_path / "static.tar", "w") as archive:
+            archive.add(tmp_path / "source", "0/a.png")
+        brought = answer(trees=[tree], archive=str(tmp_path / "static.tar"))
+        assert brought["changed"]
+        assert brought["states"][str(tmp_path / "static")]
+        assert (tmp_path / "static/a.png").read_bytes() == BINARY
+        assert not answer(trees=[tree])["changed"]
+
+    def test_contents_of_images_are_compared(self, tmp_path: Path, answer: Callable[..., dict[str, Any]]) -> None:
+        (tmp_path / "89ab").mkdir()
+        path = str(tmp_path / "0123")
+        found = answer(contents=[path])
+        assert not found["changed"]
+        assert (found["differences"], found["states"]) == ({path: [f"{path}: created"]}, {path: ""})
+        assert found["others"] == {path: ["89ab"]}
+
+    def test_a_failure_names_what_was_done_by_then(self, tmp_path: Path, answer: Callable[..., dict[str, Any]]) -> None:
+        (tmp_path / "file").touch()
+        found = answer(directories=[{"path": str(tmp_path / "folder")}, {"path": str(tmp_path / "file")}])
+        assert (found["failed"], found["msg"]) == (True, f"{tmp_path}/file exists and is not a directory")
+        assert found["changes"] == [f"{tmp_path}/folder: created"]
+
+    @pytest.mark.parametrize("fields", [{}, {"files": {}, "digests": {}}])
+    def test_a_tree_has_either_texts_or_digests(
+        self, tmp_path: Path, answer: Callable[..., dict[str, Any]], fields: dict[str, Any]
+    ) -> None:
+        assert answer(trees=[{"path": str(tmp_path / "tree"), **fields}])["failed"]
+
+
+def test_owners_of_what_is_there_are_mended_and_predicted(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(os, "chown", lambda *owner: given.append(owner))
+    for check in (True, False):
+        reconciler = host_files.Reconciler(check)
+        reconciler.directory(tree, UID + 1, GID, 0o750)
+        reconciler.directory(tree, UID, GID + 1, 0o750)
+        assert reconciler.changes == [f"{tree}: owner"] * 2
+        assert bool(given) is not check
+    assert given == [(tree, UID + 1, GID), (tree, UID, GID + 1)]
+
+
+def test_new_directories_belong_to_the_declared_owner_and_exist_with_their_parents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(os, "chown", lambda *owner: given.append(owner))
+    host_files.Reconciler(check=False).directory(tmp_path / "a/b", 4321, 5432, 0o700)
+    assert given == [(tmp_path / "a/b", 4321, 5432)]
+
+
+def test_a_directory_in_place_of_a_file_is_replaced(tree: Path) -> None:
+    (tree / "users.acl").unlink()
+    (tree / "users.acl" / "deep").mkdir(parents=True)
+    change = "T/users.acl: replaced what was no regular file"
+    assert run(tree, check=True)[0] == change
+    assert run(tree) == [change]
+    assert run(tree) == []
+
+
+def test_a_link_to_a_directory_is_no_directory_of_the_tree(tree: Path, tmp_path: Path) -> None:
+    """It is removed where it is not declared, replaced where a directory is, refused in the tree's own place."""
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "token").write_text("x")
+    (tree / "link").symlink_to(precious)
+    assert run(tree) == ["T/link: removed"]
+    for path in sorted((tree / "deep").rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    (tree / "deep").rmdir()
+    (tree / "deep").symlink_to(precious)
+    assert run(tree)[0] == "T/deep: replaced what was no directory"
+    assert (precious / "token").read_text() == "x"
+    (tmp_path / "other").symlink_to(precious)
+    with pytest.raises(OSError, match="is not a directory"):
+        run(tmp_path / "other")

@@ -11,7 +11,7 @@ import ssl
 import stat
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -366,6 +366,15 @@ def door(tmp_path: Path) -> Iterator[int]:
     yield server.server_port
     server.shutdown()
     server.server_close()
+
+
+def test_the_module_answers_for_each_attempt(door: int, run_module: Callable[..., dict[str, Any]]) -> None:
+    module = load("roles/rotation/library/http_logins.py")
+    Door.complaints = 0
+    url = f"https://tools.example.test:{door}/adminer/"
+    attempts = [{"url": url, "login": "keeper", "password": password} for password in ("wrong-one", "right")]
+    found = run_module(module, check=True, address="127.0.0.1", port=door, attempts=attempts)
+    assert (found["changed"], found["outcomes"]) == (False, ["refused", "accepted"])
 
 
 def test_web_server_is_asked_under_the_name_that_it_serves(door: int, monkeypatch: pytest.MonkeyPatch) -> None:
