@@ -144,6 +144,14 @@ class TestBringing:
             module.unpack(archive(tarfile.TarInfo("served/../../x")), tmp_path / "new")
         assert not (tmp_path / "x").exists()
 
+    def test_refuses_a_file_where_a_directory_is_declared(self, tmp_path: Path) -> None:
+        raw = io.BytesIO()
+        with tarfile.open(fileobj=raw, mode="w") as tar:
+            tar.addfile(tarfile.TarInfo("served"))
+        raw.seek(0)
+        with pytest.raises(FileExistsError):
+            module.unpack(raw, tmp_path / "new")
+
     def test_another_time_is_another_state(self, brought: Path) -> None:
         """For whoever has loaded a file that was wrong meanwhile."""
         _, before = contents.compared(brought)

@@ -115,3 +115,89 @@ def test_the_file_tells_a_target_that_is_locked_from_one_that_failed(
     assert set(document["failed"]) == {"pier", "quay"}
     assert document["locked"] == ["pier"]
     assert "Another run works on pier: somebody on elsewhere" in document["failed"]["pier"]
+
+
+class TestReport:
+    """A whole run, as it is printed and written."""
+
+    def result(self, host: str, task: str, loop: Any = None, **result: Any) -> Any:
+        """Return a task's result as Ansible hands it to a callback."""
+        return SimpleNamespace(
+            host=SimpleNamespace(get_name=lambda: host),
+            task=SimpleNamespace(get_name=lambda: task, loop=loop),
+            result=result,
+        )
+
+    @pytest.fixture
+    def report(self, monkeypatch: pytest.MonkeyPatch) -> Any:
+        """Return the callback, and in `printed` what it prints, on which of the two outputs."""
+        monkeypatch.delenv("PRESSDOCK_DRIFT_FILE", raising=False)
+        callback = drift.CallbackModule()
+        callback.printed = []
+        callback._display = SimpleNamespace(
+            display=lambda text, stderr=False: callback.printed.append(("error" if stderr else "output", text))
+        )
+        return callback
+
+    def end(self, report: Any, *hosts: str) -> None:
+        """End the run."""
+        report.v2_playbook_on_stats(SimpleNamespace(processed=dict.fromkeys(hosts, 1)))
+
+    def test_each_host_has_its_table_or_is_as_declared(self, report: Any) -> None:
+        item = {"ansible_loop_var": "item", "_ansible_item_label": "shop-web"}
+        report.v2_runner_on_ok(self.result("quay", "mariadb : Accounts | Name", msg=["a", "b"], changed=True))
+        report.v2_runner_on_ok(self.result("quay", "mariadb : Accounts | Look", msg=["c"], changed=False))
+        report.v2_runner_on_ok(self.result("quay", "Keep the networks", loop=["x"], changed=True))
+        report.v2_runner_item_on_ok(self.result("dock", "Keep the networks", changed=True, **item))
+        report.v2_runner_item_on_ok(self.result("dock", "Look at the networks", **item))
+        report.v2_runner_item_on_ok(self.result("dock", "Set a password", changed=True, _ansible_no_log=True, **item))
+        assert report.printed == []
+        self.end(report, "quay", "pier", "dock")
+        (_, dock), (_, pier), (_, quay) = report.printed
+        assert {kind for kind, _ in report.printed} == {"output"}
+        assert dock.splitlines()[0] == "dock: 2 differences"
+        assert "Keep the networks (shop-web)" in dock
+        assert "Set a password\n" in dock
+        assert pier == "pier: as declared"
+        assert [line.split() for line in quay.splitlines()] == [
+            ["quay:", "2", "differences"], ["PART", "WHAT"], ["mariadb", "a"], ["mariadb", "b"],
+        ]  # fmt: skip
+
+    def test_one_difference_is_one(self, report: Any) -> None:
+        report.v2_runner_on_ok(self.result("quay", "Keep the networks", changed=True))
+        self.end(report, "quay")
+        assert report.printed[0][1].startswith("quay: 1 difference\n")
+
+    def test_hosts_that_failed_say_why_at_once_and_are_not_as_declared(self, report: Any) -> None:
+        report.v2_runner_on_failed(self.result("quay", "Look", msg="no room"), ignore_errors=True)
+        report.v2_runner_on_failed(self.result("dock", "Look", msg="no room"))
+        report.v2_runner_on_failed(self.result("buoy", "Look", stderr="no way"))
+        report.v2_runner_on_failed(self.result("raft", "Look"))
+        report.v2_runner_on_unreachable(self.result("pier", "Look", msg="no route"))
+        report.v2_runner_on_unreachable(self.result("ship", "Look"))
+        assert report.printed == [
+            ("error", "dock: Look:\nno room"),
+            ("error", "buoy: Look:\nno way"),
+            ("error", "raft: Look:\nno message"),
+            ("error", "pier: no route"),
+            ("error", "ship: unreachable"),
+        ]
+        report.printed.clear()
+        self.end(report, "quay", "dock", "buoy", "raft", "pier", "ship")
+        assert report.printed == [("output", "quay: as declared")]
+
+    def test_the_file_has_all_of_it(self, report: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PRESSDOCK_DRIFT_FILE", str(tmp_path / "drift.json"))
+        report.v2_runner_on_ok(self.result("quay", "Stelle Hafen für Fähren her", changed=True))
+        report.v2_runner_on_unreachable(self.result("pier", "Look", msg="no route"))
+        self.end(report, "quay", "pier")
+        text = (tmp_path / "drift.json").read_text(encoding="utf-8")
+        assert "Fähren" in text, "people read it as well"
+        document = json.loads(text)
+        assert len(document.pop("at")) == len("2026-01-02T03:04:05+00:00")
+        assert document == {
+            "hosts": {"quay": {"drift": [drift.row("stack", "Stelle Hafen für Fähren her")]}, "pier": {"drift": []}},
+            "failed": {"pier": "no route"},
+            "locked": [],
+        }
+        assert [path.name for path in tmp_path.iterdir()] == ["drift.json"]

@@ -885,6 +885,16 @@ def test_a_wrong_sites_variable_is_one_problem() -> None:
 
 
 @pytest.mark.parametrize(
+    ("switch", "checked"), [(..., True), (True, True), ("yes", True), (False, False), ("no", False)]
+)
+def test_the_cache_s_memory_matters_where_it_is_switched_on(switch: Any, checked: bool) -> None:
+    switched = {} if switch is ... else {"stack_redis": switch}
+    problems = preflight.declared_problems(declared(redis_memory="1m", **switched))
+    assert len(problems) == checked
+    assert all(problem.startswith('redis_memory: "1m": ') for problem in problems)
+
+
+@pytest.mark.parametrize(
     ("changes", "problem"),
     [
         ({}, ""),

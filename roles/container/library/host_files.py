@@ -17,20 +17,56 @@ options:
   directories:
     description:
       - Directories to create (parents included) and to keep with this owner and mode. Their contents are not touched.
-      - Each takes C(path), C(owner) (numeric), C(group) (numeric) and C(mode) (octal text).
     type: list
     elements: dict
     default: []
+    suboptions:
+      path: &path
+        description: The directory.
+        type: path
+        required: true
+      owner: &owner
+        description: Number of its user.
+        type: int
+        default: 0
+      group: &group
+        description: Number of its group.
+        type: int
+        default: 0
+      mode: &mode
+        description: Its mode, octal.
+        type: str
+        default: "0755"
   trees:
     description:
-      - Directories whose contents are exactly the declared files.
-      - Each takes C(path), C(owner), C(group), C(mode) (of the directory), C(file_mode) and either C(files), a dict of
-        relative file name to text, or C(digests), a dict of relative file name to the SHA-256 of any content.
-      - C(kept) are names of files that may lie there without being declared. With C(stated), RV(states) tells of the
-        tree.
+      - Directories whose contents are exactly the declared files, either C(files) or C(digests).
     type: list
     elements: dict
     default: []
+    suboptions: &tree
+      path: *path
+      owner: *owner
+      group: *group
+      mode: *mode
+      file_mode:
+        description: Mode of its files, octal.
+        type: str
+        default: "0644"
+      files:
+        description: Relative name of each file, to its text.
+        type: dict
+      digests:
+        description: Relative name of each file, to the SHA-256 of any content.
+        type: dict
+      kept:
+        description: Names of files that may lie there without being declared.
+        type: list
+        elements: str
+        default: []
+      stated:
+        description: Whether RV(states) tells of the tree.
+        type: bool
+        default: false
   archive:
     description:
       - A tar archive on the target with the contents that C(digests) trees lack. A member's name is the position of
@@ -42,6 +78,7 @@ options:
     type: list
     elements: dict
     default: []
+    suboptions: *tree
   contents:
     description:
       - Directories that C(image_contents) has brought, which are only compared, with what was recorded then.

@@ -86,10 +86,9 @@ def unpack(stream: IO[bytes], directory: Path) -> None:
     Raises OSError for what is neither a file nor a directory, and for a name that leads elsewhere.
     """
     directory.mkdir()
-    directory.chmod(DIRECTORY_MODE)
     with tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:
-            # The first part is the name of the directory in the image.
+            # The first part is the name of the directory in the image, and all of it for the directory itself.
             parts = PurePosixPath(member.name).parts[1:]
             if ".." in parts or not (member.isfile() or member.isdir()):
                 raise OSError(f"{member.name} in the image is neither a file nor a directory")

@@ -22,10 +22,23 @@ options:
     type: int
     required: true
   attempts:
-    description: What to try, in order. Each takes C(url), C(login) and C(password).
+    description: What to try, in order.
     type: list
     elements: dict
     required: true
+    suboptions:
+      url:
+        description: Address to ask for.
+        type: str
+        required: true
+      login:
+        description: The name.
+        type: str
+        required: true
+      password:
+        description: The password.
+        type: str
+        required: true
   patience:
     description: Seconds for which a request is repeated that the server refuses because there were too many.
     type: int
