@@ -4,8 +4,8 @@ Variables come from where a run takes them: roles' defaults and vars, group_vars
 only exists during a run (runtime.yml) and, for the second rendering, another value for each public variable
 (second.yml).
 
-As a program, `render.py --dockerfiles FOLDER` writes every Dockerfile, for a linter, as ROLE-SET.Dockerfile
-or, of a further image, ROLE-IMAGE-SET.Dockerfile.
+As a program, it writes files for linters: `render.py --dockerfiles FOLDER` every Dockerfile, as ROLE-SET.Dockerfile
+or, of a further image, ROLE-IMAGE-SET.Dockerfile; `render.py --php FOLDER` every script in PHP, as ROLE-NAME-SET.php.
 """
 
 from __future__ import annotations
@@ -111,14 +111,18 @@ def resolve(role: str, expression: str, variable_set: str) -> Any:
 
 
 def main() -> None:
-    """Write the rendered Dockerfiles of all roles."""
-    parser = argparse.ArgumentParser(description="Render every Dockerfile with each set of variables.")
-    parser.add_argument("--dockerfiles", required=True, type=Path, metavar="FOLDER", help="existing folder to write to")
-    folder = parser.parse_args().dockerfiles
-    for path in templates():
-        for variable_set in VARIABLE_SETS if path.match("*Dockerfile.j2") else ():
-            parts = [path.relative_to(ROLES).parts[0], *path.name.split(".")[:-2], variable_set]
-            (folder / f"{'-'.join(parts)}.Dockerfile").write_text(render(path, variable_set), encoding="utf-8")
+    """Write the rendered files of one kind, of all roles."""
+    parser = argparse.ArgumentParser(description="Render every file of a kind with each set of variables.")
+    kind = parser.add_mutually_exclusive_group(required=True)
+    kind.add_argument("--dockerfiles", type=Path, metavar="FOLDER", help="write the Dockerfiles to this folder")
+    kind.add_argument("--php", type=Path, metavar="FOLDER", help="write the scripts in PHP to this folder")
+    arguments = parser.parse_args()
+    kinds = [("*Dockerfile.j2", "Dockerfile", arguments.dockerfiles), ("*.php.j2", "php", arguments.php)]
+    for pattern, suffix, folder in kinds:
+        for path in templates() if folder else ():
+            for variable_set in VARIABLE_SETS if path.match(pattern) else ():
+                parts = [path.relative_to(ROLES).parts[0], *path.name.split(".")[:-2], variable_set]
+                (folder / f"{'-'.join(parts)}.{suffix}").write_text(render(path, variable_set), encoding="utf-8")
 
 
 if __name__ == "__main__":
