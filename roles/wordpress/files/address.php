@@ -506,7 +506,9 @@ final class Address
     private function batch(string $table, array $texts, array $keys, array $unique, array $kept, string $filter, ?array $last,
         array &$changed, array &$left): array
     {
-        for ($attempt = 1;; $attempt++) {
+        $attempt = 0;
+        while (true) {
+            $attempt++;
             [$batch_changed, $batch_left] = [$changed, $left];
             try {
                 $this->report->check || $this->connection->begin_transaction();

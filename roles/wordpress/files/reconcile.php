@@ -90,7 +90,7 @@ final class Declaration
     public readonly array $packages;
     /** Server in place of WordPress's own directory, or empty. */
     public readonly string $directory_url;
-    /** builtin, plugin or none. */
+    /** @var 'builtin'|'plugin'|'none' */
     public readonly string $object_cache;
     /** @var array<string, mixed> */
     public readonly array $options;
@@ -458,7 +458,8 @@ final class Database
     {
         mysqli_report(MYSQLI_REPORT_ERROR | MYSQLI_REPORT_STRICT);
         [$host, $port] = explode(':', DB_HOST) + [1 => '3306'];
-        for ($end = time() + PATIENCE;; usleep(500_000)) {
+        $end = time() + PATIENCE;
+        while (true) {
             try {
                 // A name that does not resolve is a warning besides the exception.
                 return @new \mysqli($host, DB_USER, DB_PASSWORD, DB_NAME, (int) $port);
@@ -468,6 +469,7 @@ final class Database
                     throw new Problem('the database ' . DB_NAME . ' at ' . DB_HOST . ' is not reachable: ' . $error->getMessage());
                 }
             }
+            usleep(500_000);
         }
     }
 
@@ -783,7 +785,7 @@ function succeed(mixed $result, string $what): mixed
  */
 function as_typed(string $password): string
 {
-    return wp_slash(trim($password));
+    return (string) wp_slash(trim($password));
 }
 
 /** Returns a field of the comment that WordPress knows a file by, without WordPress; null where there is none. */
@@ -990,6 +992,10 @@ require __DIR__ . '/network.php';
 require __DIR__ . '/address.php';
 require_once SITE_FILE;
 require CORE . 'wp-includes/version.php';
+/**
+ * @var string $table_prefix from the one
+ * @var string $wp_version from the other
+ */
 
 $pressdock_document = (string) stream_get_contents(STDIN);
 $pressdock_declared = new Declaration($pressdock_document);
@@ -1111,6 +1117,7 @@ if ($pressdock_installing) {
 } else {
     $pressdock_address->follow();
 }
+/** @var list<array{error_str: string}> $EZSQL_ERROR by WordPress */
 if ($EZSQL_ERROR) {
     throw new Problem('the database refused a query: ' . end($EZSQL_ERROR)['error_str']);
 }

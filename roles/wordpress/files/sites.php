@@ -6,6 +6,7 @@
 
 declare(strict_types=1);
 
+/** @var string $table_prefix */
 require '/run/secrets/site.php';
 header('Content-Type: text/plain');
 $main = substr(PRESSDOCK_URL, strlen('https://')) . '/';

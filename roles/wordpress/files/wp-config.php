@@ -28,6 +28,7 @@ if ($pressdock_type === '') {
     define('SITE_ID_CURRENT_SITE', 1);
     define('BLOG_ID_CURRENT_SITE', 1);
     // A sub-domain that no site has: WordPress would redirect to its registration.
+    /** @var array<string, mixed> $wp_filter */
     $wp_filter['ms_site_not_found'][10]['pressdock'] = ['accepted_args' => 0, 'function' => static function (): never {
         http_response_code(404);
         header('Content-Type: text/plain; charset=utf-8');
