@@ -97,6 +97,14 @@ def test_who_does_not_answer_in_time_or_not_in_http_is_an_error(tmp_path: Path) 
         talk.join()
 
 
+def test_the_order_in_which_an_engine_says_something_does_not_matter() -> None:
+    mounts = [{"Type": "bind", "Source": "/a"}, {"Type": "volume", "Source": "/b"}]
+    turned = [dict(reversed(mount.items())) for mount in reversed(mounts)]
+    first, second = ({**INSPECTED, "Mounts": found} for found in (mounts, turned))
+    assert engine_api.fingerprint(first) == engine_api.fingerprint(second)
+    assert engine_api.fingerprint(first) != engine_api.fingerprint({**INSPECTED, "Mounts": mounts[:1]})
+
+
 def test_a_look_keeps_what_is_compared(stack: Engine, tmp_path: Path) -> None:
     record = tmp_path / "records/web" / engine_api.RECORD_FILE
     record.parent.mkdir(parents=True)

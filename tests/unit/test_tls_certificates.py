@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from ansible.errors import AnsibleFilterError
 from ansible.module_utils.testing import patch_module_args
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
 from filter_plugins import tls
@@ -24,7 +25,7 @@ from module_utils import whole_files
 from tests.support.load import load
 
 NOW = dt.datetime(2031, 5, 6, 7, 8, 9, tzinfo=dt.UTC)
-Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
 
 
 # On a target module_utils have these names.
@@ -137,7 +138,7 @@ def given(
     )
     if alternatives:
         builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-    algorithm = None if isinstance(issuer_key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    algorithm = None if isinstance(issuer_key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey) else hashes.SHA256()
     certificate = builder.sign(issuer_key, algorithm)
     return certificate.public_bytes(serialization.Encoding.PEM).decode(), pem(key)
 
@@ -200,6 +201,16 @@ def test_renews_in_time(run: Run, tmp_path: Path, days: int) -> None:
     assert "expire" in result["changes"][0]
     assert result["digest"] != first["digest"]
     assert leaf(tmp_path).not_valid_after_utc == NOW + dt.timedelta(days=days + 397)
+
+
+def test_replaces_what_is_not_valid_yet(run: Run) -> None:
+    """The machine's clock was ahead when it was issued; the authority of then stays."""
+    run()
+    ahead = NOW + dt.timedelta(days=30)
+    run({"name": "shop", "domains": ["b.test"]}, now=ahead)
+    assert run({"name": "shop", "domains": ["b.test"]})["changes"] == [
+        f"tls/shop: issued for b.test (not valid before {ahead:%Y-%m-%d})"
+    ]
 
 
 def test_issues_again_for_other_domains(run: Run, tmp_path: Path) -> None:
@@ -781,6 +792,112 @@ def test_store_may_be_below_a_link(run_stores: Run, tmp_path: Path) -> None:
 def test_refuses_to_renew_always(run: Run) -> None:
     with pytest.raises(module.CertificateError, match="renew_days"):
         run(renew_days=397)
+    with pytest.raises(module.CertificateError, match="renew_days"):
+        run(renew_days=-1)
+    assert run(renew_days=0)["changed"]
+    assert not run(renew_days=396)["changed"]
+
+
+def test_refuses_an_authority_that_its_certificates_would_outlive(run: Run) -> None:
+    with pytest.raises(module.CertificateError, match="authority_days must not be less"):
+        run(authority_days=396)
+    assert run(authority_days=397)["changed"]
+
+
+# --- The module ------------------------------------------------------------------------------------------------------
+
+
+def test_directories_have_their_modes_whatever_root_s_mask_is(run: Run, tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        run()
+    finally:
+        os.umask(before)
+    assert [mode(tmp_path / name) for name in ("ca", "tls")] == [0o755, 0o755]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
+def test_owners_are_mended_and_predicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    store = {"name": "tls", "directory": str(tmp_path / "tls"), "uid": 612, "gid": 613, "remove_undeclared": True}
+    declared = parameters(tmp_path, [{**store, "certificates": [{**SHOP, "certificate": "", "key": ""}]}])
+    module.look_after(declared, module.Target(check=False), NOW)
+
+    def owners() -> list[tuple[int, int]]:
+        paths = (tmp_path / name for name in ("ca", "ca/ca.key", "ca/ca.crt", "tls", "tls/shop.pem"))
+        return [(path.stat().st_uid, path.stat().st_gid) for path in paths]
+
+    assert owners() == [*[(0, 0)] * 3, (612, 613), (612, 613)]
+    os.chown(tmp_path / "tls/shop.pem", 612, 0)
+    os.chown(tmp_path / "ca/ca.key", 5, 0)
+    wrong = owners()
+    for check in (True, False):
+        changes = module.look_after(declared, module.Target(check), NOW)["changes"]
+        assert changes == [
+            f"{tmp_path}/ca/ca.key: owner and mode 5:0 0600 -> 0:0 0600",
+            f"{tmp_path}/tls/shop.pem: owner and mode 612:0 0400 -> 612:613 0400",
+        ]
+        assert (owners() == wrong) is check
+    assert owners() == [*[(0, 0)] * 3, (612, 613), (612, 613)]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_target_without_the_library_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_module: Callable[..., dict[str, Any]], check: bool
+) -> None:
+    """The caller installs it and calls again; a check run foresees that everything is new."""
+    monkeypatch.setattr(module, "HAS_CRYPTOGRAPHY", False)
+    store = {"name": "tls", "directory": str(tmp_path / "tls"), "uid": 0, "gid": 0, "certificates": [SHOP]}
+    answer = run_module(module, check, **parameters(tmp_path, [store]))
+    assert (answer["changed"], answer["library_missing"], answer["authority"]) == (check, True, {})
+    assert bool(answer["changes"]) is check
+    assert answer["stores"] == {"tls": {"digest": "unissued", "certificates": {}, "undeclared": []}}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_module_warns_of_an_authority_that_ends_soon_and_shows_a_difference_if_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_module: Callable[..., dict[str, Any]]
+) -> None:
+    store = {
+        "name": "tls", "directory": str(tmp_path / "tls"), "uid": os.getuid(), "gid": os.getgid(),
+        "certificates": [SHOP],
+    }  # fmt: skip
+    declared = {**parameters(tmp_path, [store]), "authority_days": 397}
+    warnings: list[str] = []
+    monkeypatch.setattr(module.AnsibleModule, "warn", lambda _, warning: warnings.append(warning))
+    monkeypatch.setattr(module, "utc_now", lambda: NOW)
+    first = run_module(module, **declared, _ansible_diff=True)
+    assert (first["changed"], first["library_missing"]) == (True, False)
+    assert warnings == []
+    assert "tls/shop: a.test" in first["diff"]["after"]
+    monkeypatch.setattr(module, "utc_now", lambda: NOW + dt.timedelta(days=338))
+    later = run_module(module, **declared)
+    assert "diff" not in later
+    assert warnings == [f"{tmp_path}/ca/ca.crt expires in 59 days; no certificate can outlive it"]
+    monkeypatch.setattr(module, "utc_now", lambda: NOW + dt.timedelta(days=337))
+    run_module(module, **declared)
+    assert len(warnings) == 1
+
+
+def test_time_is_now_to_the_second() -> None:
+    before = dt.datetime.now(dt.UTC)
+    now = module.utc_now()
+    assert (now.microsecond, now.tzinfo) == (0, dt.UTC)
+    assert abs(now - before) <= dt.timedelta(seconds=2)
+
+
+def test_authority_with_a_key_of_another_kind_is_an_error(run: Run, tmp_path: Path) -> None:
+    run()
+    (tmp_path / "ca/ca.key").write_text(pem(rsa.generate_private_key(65537, 2048)))
+    with pytest.raises(module.CertificateError, match="is not an elliptic curve key"):
+        run()
+
+
+def test_older_libraries_tell_the_time_without_its_zone() -> None:
+    """Debian 12 has one."""
+    naive = SimpleNamespace(not_valid_before=dt.datetime(2031, 1, 2), not_valid_after=dt.datetime(2032, 1, 2))  # noqa: DTZ001
+    assert pairs.valid_from(naive) == dt.datetime(2031, 1, 2, tzinfo=dt.UTC)
+    assert pairs.valid_until(naive) == dt.datetime(2032, 1, 2, tzinfo=dt.UTC)
 
 
 # --- What is wrong with a pair ---------------------------------------------------------------------------------------
@@ -808,6 +925,7 @@ def test_usable_pairs_have_no_problems() -> None:
         (lambda: given(rsa.generate_private_key(65537, 1024)), (), "1024 bits"),  # noqa: S505 - a weak key is the material
         (lambda: given(ec.generate_private_key(ec.SECP224R1())), (), "weaker than 256 bits"),
         (lambda: given(ed25519.Ed25519PrivateKey.generate()), (), "Ed25519"),
+        (lambda: given(ed448.Ed448PrivateKey.generate()), (), "neither an RSA nor an elliptic curve key"),
         (lambda: ("", given()[1]), (), "certificate file holds no PEM certificate"),
         (lambda: (given()[0], ""), (), "key file holds 0 PEM private keys"),
         (lambda: (given()[0], given()[1] * 2), (), "key file holds 2 PEM private keys"),
@@ -827,6 +945,19 @@ def test_passphrase_is_named() -> None:
     form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8)
     protected = key.private_bytes(*form, serialization.BestAvailableEncryption(b"sesame")).decode()
     assert "passphrase" in problems(certificate, protected)
+
+
+@pytest.mark.parametrize(("algorithm", "refused"), [("md5", True), ("sha1", True), ("sha256", False), (None, False)])
+def test_broken_signatures_are_named(monkeypatch: pytest.MonkeyPatch, algorithm: str | None, refused: bool) -> None:
+    """No library makes such a certificate any more, so this one only says that it is one."""
+    certificate, _ = given()
+    (leaf_certificate,) = pairs.load_chain(certificate)
+    named = SimpleNamespace(name=algorithm) if algorithm else None
+    monkeypatch.setattr(pairs, "valid_from", lambda _: NOW)
+    monkeypatch.setattr(pairs, "valid_until", lambda _: NOW + dt.timedelta(seconds=1))
+    chain = [SimpleNamespace(signature_hash_algorithm=named, extensions=leaf_certificate.extensions)]
+    found = pairs._chain_problems(chain, ["a.test"], NOW)
+    assert found == ([f"the certificate is signed with {str(algorithm).upper()}, which browsers refuse"] * refused)
 
 
 def test_order_of_the_chain_is_checked() -> None:

@@ -372,7 +372,7 @@ class Target:
         """Make a directory, or mend its owner and mode."""
         if not path.exists():
             if not self.check:
-                path.mkdir(mode=mode, parents=True)
+                path.mkdir(parents=True)
                 path.chmod(mode)
                 os.chown(path, uid, gid)
             self.changes.append(f"{path}: created")
