@@ -570,6 +570,10 @@ class TestNetworks:
         wanted = [{"name": "shop-web", "internal": True, "options": {}}]
         assert container.network_changes(["web"], [self.listed(**change)], "shop", ["edge"]) == wanted
 
+    def test_a_network_that_is_not_there_is_made(self) -> None:
+        wanted = [{"name": "shop-web", "internal": True, "options": {}}]
+        assert container.network_changes(["web"], [], "shop", ["edge"]) == wanted
+
     def test_external_networks_keep_their_members_apart(self) -> None:
         options = {"com.docker.network.bridge.enable_icc": "false"}
         wanted = [{"name": "shop-edge", "internal": False, "options": options}]
@@ -886,3 +890,10 @@ class TestOverlap:
     def test_what_cannot_run_twice_is_refused(self, fields: dict[str, Any]) -> None:
         with pytest.raises(AnsibleFilterError, match="container toy: overlap"):
             container.declared_containers([{**self.toy, **fields}], {"reference": "r", "digest": "d"}, [])
+
+
+def test_contexts_are_trees_of_their_own() -> None:
+    contexts = {"toy": {"Dockerfile": "FROM scratch"}, "boat": {"Dockerfile": "FROM toy"}}
+    assert container.context_trees(contexts, ["boat"], "/d") == [
+        {"path": "/d/build/boat", "files": {"Dockerfile": "FROM toy"}}
+    ]

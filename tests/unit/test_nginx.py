@@ -234,3 +234,49 @@ def test_differences_of_static_sites_are_grouped_by_site_and_shortened() -> None
     }
     assert nginx.static_differences(changes[:40], "/srv/s/static") == {"docs": changes[:40]}
     assert nginx.static_differences([], "/srv/s/static") == {}
+
+
+def test_entries_of_another_form_are_one_problem() -> None:
+    for entry in ("x", ["x"], None):
+        (found,) = problems(static={"docs": entry})  # type: ignore[dict-item]
+        assert found == "nginx_static_sites.docs: must be a dict"
+
+
+def test_an_entry_without_a_site_needs_a_domain() -> None:
+    found = nginx.route_problems({"nginx_services": {"meter": SERVICE}}, preflight.domain_problem)
+    assert found == ["meter_domain: '': must be set where there is no site"]
+    alone = {"nginx_services": {"meter": service(domain="tools.example.org")}}
+    assert nginx.route_problems(alone, preflight.domain_problem) == []
+
+
+def test_problems_of_sources_are_named_by_their_site(tmp_path: Path) -> None:
+    """Those of another form have their own line already."""
+    sites = {
+        "docs": {"source": str(tmp_path / "nowhere")},
+        "press": {"source": str(tmp_path)},
+        "news": {"source": 5},
+        "more": {"source": ""},
+        "none": {},
+        "wrong": "x",
+    }
+    (found,) = nginx.static_file_problems({"nginx_static_sites": sites})
+    assert found.startswith(f"nginx_static_sites.docs.source: {tmp_path}/nowhere: ")
+    assert nginx.static_file_problems({}) == []
+    assert nginx.static_file_problems({"nginx_static_sites": ["x"]}) == []
+
+
+def test_certificates_of_services_and_static_sites_are_listed() -> None:
+    pair = {"certificate": "c", "key": "k"}
+    values = {
+        "nginx_services": {
+            "meter": {"domain": "tools.example.org", "tls": pair},
+            "gauge": {"domain": "gauge.example.org"},
+            "desk": {"tls": pair},
+        },
+        "nginx_static_sites": {"docs": {"domain": "docs.example.org", "aliases": ["manual.example.org"], "tls": pair}},
+    }
+    assert nginx.own_certificates(values) == [
+        ("meter_tls", pair, ["tools.example.org"]),
+        ("nginx_static_sites.docs.tls", pair, ["docs.example.org", "manual.example.org"]),
+    ]
+    assert nginx.own_certificates({}) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import stat
 import zipfile
 from pathlib import Path
@@ -110,6 +111,28 @@ def test_directory(tmp_path: Path) -> None:
     (tmp_path / "inc/link").symlink_to("/etc/passwd")
     with pytest.raises(AnsibleFilterError, match="plugin crane: inc/link is a symbolic link"):
         packages.site_packages({"plugins": [declared]})
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "inc").mkdir()
+    os.mkfifo(tmp_path / "inc/pipe")
+    with pytest.raises(packages.PackageError, match="inc/pipe is neither a file nor a directory"):
+        packages.directory_files(tmp_path)
+
+
+def test_archive_that_would_become_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = archive(tmp_path / "x.zip", {"crane/crane.php": HEADER, "crane/more.php": b"x"})
+    monkeypatch.setattr(packages, "LARGEST", len(HEADER) + 1)
+    assert packages.read_package("plugin", {"slug": "crane", "zip": str(path)})[0] == "0.7"
+    monkeypatch.setattr(packages, "LARGEST", len(HEADER))
+    assert "would become larger than" in problem(path)
+
+
+def test_package_of_the_directory_has_its_version_and_no_digest() -> None:
+    declared = {"slug": "crane", "version": 1.2, "sha256": "0" * 64}
+    assert packages.site_packages({"themes": [declared]}) == [
+        {"kind": "theme", "slug": "crane", "version": "1.2", "from": "directory", "sha256": "0" * 64, "digest": ""}
+    ]
 
 
 def test_digest_is_what_php_computes() -> None:

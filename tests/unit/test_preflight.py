@@ -89,6 +89,7 @@ def test_domains_accepted(domain: str) -> None:
         ("[2001:db8::1]", "not an IP address"),
         ("2001:db8::1", "not an IP address"),
         ("bücher.example", "here xn--bcher-kva.example"),
+        (f"{'ü' * 64}.example", "write an international domain name in its xn-- form"),
         ("x" * 64 + ".org", "too long"),
         (".".join(["x" * 50] * 5) + ".org", "too long"),
         ("Example.org", "lower-case"),

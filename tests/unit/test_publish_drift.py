@@ -143,3 +143,11 @@ def test_names_of_hosts_are_quoted() -> None:
         "last_run_timestamp_seconds": 5,
         "success": 1,
     }
+
+
+def test_arguments_are_handed_on(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr(publish_drift, "publish", lambda *arguments: given.append(arguments) or 7)
+    monkeypatch.setattr("sys.argv", ["publish_drift.py", str(project.report), "m.prom", "--", "--limit=pier", "-v"])
+    assert publish_drift.main() == 7
+    assert given == [(project.report, Path("m.prom"), ["--limit=pier", "-v"])]

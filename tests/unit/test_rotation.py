@@ -270,6 +270,11 @@ def test_file_is_replaced_in_one_step(tmp_path: Path, monkeypatch: pytest.Monkey
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_attempts_are_what_the_module_takes() -> None:
+    attempt = {"url": "https://x/", "login": "keeper", "password": "right"}
+    assert rotation.rotation_attempts([{**attempt, "kind": "web", "expected": True}]) == [attempt]
+
+
 # --- The proof --------------------------------------------------------------------------------------------------------
 
 

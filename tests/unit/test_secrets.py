@@ -255,6 +255,12 @@ def test_hashes_are_distinct_and_stable(hasher: Callable[[Any], str]) -> None:
     assert hashed == [hasher(password) for password in HOSTILE]
 
 
+@pytest.mark.parametrize("password", [" ", " \t\r\n\x0b"])
+def test_password_that_wordpress_would_trim_to_nothing_is_refused(password: str) -> None:
+    with pytest.raises(AnsibleFilterError, match="nothing but white space"):
+        secrets.wordpress_hash(password, SEED, cost=4)
+
+
 @pytest.mark.parametrize("cost", [3, 17, "12", True])
 def test_bad_costs_are_refused(cost: Any) -> None:
     with pytest.raises(AnsibleFilterError, match="the cost must be"):

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleFilterError
 
 from filter_plugins import preflight, smtp
 
@@ -30,6 +31,12 @@ def test_settings_are_complete() -> None:
         "from_name": "",
         "certificate_authority": "",
     }
+
+
+@pytest.mark.parametrize("wrong", ["smtp.example.org", ["x"], 5])
+def test_settings_of_another_form_are_refused(wrong: Any) -> None:
+    with pytest.raises(AnsibleFilterError, match="must be a dict"):
+        smtp.smtp_relay({"smtp": wrong}, RELAY)
 
 
 def test_site_s_relay_replaces_the_common_one() -> None:

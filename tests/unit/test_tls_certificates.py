@@ -879,6 +879,15 @@ def test_module_warns_of_an_authority_that_ends_soon_and_shows_a_difference_if_a
     assert len(warnings) == 1
 
 
+def test_target_without_the_library_can_load_it_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    for part in ("", ".exceptions", ".x509", ".x509.oid", ".hazmat.primitives", ".hazmat.primitives.asymmetric"):
+        monkeypatch.setitem(sys.modules, f"cryptography{part}", None)
+    assert load("roles/certificates/module_utils/tls_pairs.py", "tls_pairs_without").HAS_CRYPTOGRAPHY is False
+    assert load("roles/certificates/library/tls_certificates.py", "tls_certificates_without").main
+    with pytest.raises(AnsibleFilterError, match="cryptography is missing on the controller"):
+        tls.tls_pair_problems("c", "k", [])
+
+
 def test_time_is_now_to_the_second() -> None:
     before = dt.datetime.now(dt.UTC)
     now = module.utc_now()

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+from ansible.errors import AnsibleFilterError
+
 from filter_plugins.wordpress import (
+    wordpress_change,
     wordpress_changes,
     wordpress_foreign,
     wordpress_last,
@@ -41,6 +45,12 @@ def test_names_changes_of_changed_sites_only() -> None:
     named = wordpress_changes([result("blog", changes), result("shop")])
     lines = ['option blogname: "Old" -> "New"', "user x: password", 'directory languages: none -> "0755"']
     assert named == {"blog": lines}
+
+
+@pytest.mark.parametrize("wrong", [{"what": "x", "from": "y"}, None, "x", 5])
+def test_change_of_another_form_is_refused(wrong: Any) -> None:
+    with pytest.raises(AnsibleFilterError, match="needs a change with what, from and to"):
+        wordpress_change(wrong)
 
 
 def test_change_in_several_places_ends_in_their_number() -> None:
