@@ -14,7 +14,14 @@ from ansible.template import Templar
 class Action:
     """An action of `file`, loaded before; its modules answer what `answers` has for them, one after the other."""
 
-    def __init__(self, file: ModuleType, variables: dict[str, Any] | None = None, **arguments: Any) -> None:
+    def __init__(
+        self,
+        file: ModuleType,
+        variables: dict[str, Any] | None = None,
+        *,
+        reader: DataLoader | None = None,
+        **arguments: Any,
+    ) -> None:
         self.variables = variables or {}
         self.answers: dict[str, list[dict[str, Any]]] = {}
         self.executed: list[tuple[str, dict[str, Any]]] = []
@@ -24,7 +31,7 @@ class Action:
         self.removed: list[str] = []
         """Temporary directories of the target."""
         task = SimpleNamespace(args=arguments, action=Path(str(file.__file__)).stem, async_val=0, check_mode=False)
-        loader = DataLoader()
+        loader = reader or DataLoader()
         connection = MagicMock()
         connection._shell.tmpdir = "/target/tmp"
         connection._shell.join_path = lambda *parts: "/".join(parts)

@@ -95,11 +95,13 @@ class TestBringing:
     def test_is_on_the_disk_before_its_record_is(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A machine that loses its power has a record of nothing that was never written."""
         directory = tmp_path / "0123"
-        seen = []
-        monkeypatch.setattr(
-            os, "sync", lambda: seen.append((contents.record_path(directory).exists(), module.described(new, {}) != {}))
-        )
         new, _ = contents.temporary_paths(directory)
+        seen = []
+
+        def sync() -> None:
+            seen.append((contents.record_path(directory).exists(), module.described(new, {}) != {}))
+
+        monkeypatch.setattr(os, "sync", sync)
         bring(directory)
         bring(directory)
         assert seen == [(False, True)] * 2

@@ -141,7 +141,12 @@ def test_a_container_is_removed_when_nobody_is_connected_to_it_any_more(monkeypa
     left = [2, 1, 0, 0]
     pauses: list[float] = []
     asked: list[int] = []
-    monkeypatch.setattr(module, "connected", lambda pid: asked.append(pid) or left.pop(0))
+
+    def connected(pid: int) -> int:
+        asked.append(pid)
+        return left.pop(0)
+
+    monkeypatch.setattr(module, "connected", connected)
     monkeypatch.setattr(module.time, "sleep", pauses.append)
     assert module.end(NAME, 300) == 0
     assert (asked, pauses) == ([7] * 3, [module.PAUSE] * 2)

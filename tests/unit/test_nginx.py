@@ -238,7 +238,7 @@ def test_differences_of_static_sites_are_grouped_by_site_and_shortened() -> None
 
 def test_entries_of_another_form_are_one_problem() -> None:
     for entry in ("x", ["x"], None):
-        (found,) = problems(static={"docs": entry})  # type: ignore[dict-item]
+        (found,) = problems(static={"docs": entry})
         assert found == "nginx_static_sites.docs: must be a dict"
 
 

@@ -41,7 +41,7 @@ KEY = "8f0b7a5d3c1e92846af7d0b35e1c48297be6035fad92c81470e3b65a9d2c1f84"
 
 def action(look: dict[str, Any] | None = None, **changes: Any) -> Action:
     """Return the action for the declared variables with some replaced, on a target that looks well."""
-    render.loader()
+    reader = render.loader()
     variables = {
         **render.inventory_variables(),
         "inventory_hostname": "quay",
@@ -51,7 +51,8 @@ def action(look: dict[str, Any] | None = None, **changes: Any) -> Action:
         "wordpress_sites": {"blog": SITE},
         **changes,
     }
-    found = Action(module, variables)
+    # It has read the roles' files once.
+    found = Action(module, variables, reader=reader)
     found.answers = {"preflight": [LOOK if look is None else look] * 2}
     return found
 
@@ -135,6 +136,29 @@ def test_what_is_only_wired_wrongly_is_named() -> None:
 
 def test_a_misspelt_variable_is_named() -> None:
     assert problems(nginx_memroy="1g") == ["nginx_memroy: no such variable, did you mean nginx_memory?"]
+
+
+def test_a_wrong_port_is_one_problem() -> None:
+    """Not another one of the container that would publish it."""
+    assert problems(nginx_https_port="80a") == ['nginx_https_port: "80a": must be a whole number']
+
+
+def test_ports_of_ftp_meet_no_others_unless_it_is_left_out() -> None:
+    variables = {"ftp_port": 48443, "nginx_https_port": 48443}
+    assert problems(**variables) == ["port 48443/tcp: published twice, by ftp and nginx"]
+    assert problems(**variables, stack_ftp=False) == []
+
+
+def test_object_cache_follows_the_server_unless_a_site_says_what_it_has() -> None:
+    def cache(name: str) -> dict[str, Any]:
+        return {"blog": {**SITE, "object_cache": name}}
+
+    assert problems(wordpress_sites=cache("builtin"), stack_redis=False) == [
+        'wordpress_sites.blog.object_cache: "builtin": stack_redis is false'
+    ]
+    assert problems(stack_redis=False) == []
+    (found,) = problems(wordpress_sites=cache("memcached"))
+    assert found.startswith('wordpress_sites.blog.object_cache: "memcached": must be one of builtin, plugin, none')
 
 
 class TestFiles:

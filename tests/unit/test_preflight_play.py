@@ -94,21 +94,6 @@ def test_the_machines_of_the_growth_bench_pass(tmp_path: Path) -> None:
     ], output
 
 
-def test_ports_of_ftp_meet_no_others_unless_it_is_left_out(tmp_path: Path) -> None:
-    variables = {"wordpress_sites": {"blog": SITE}, "ftp_port": 48443, "nginx_https_port": 48443}
-    output = run(tmp_path, **variables)
-    assert "port 48443/tcp: published twice, by ftp and nginx" in output, output
-    assert "failed=0" in run(tmp_path, **variables, stack_ftp=False)
-
-
-def test_object_cache_follows_the_server_unless_a_site_says_what_it_has(tmp_path: Path) -> None:
-    output = run(tmp_path, wordpress_sites={"blog": {**SITE, "object_cache": "builtin"}}, stack_redis=False)
-    assert '- wordpress_sites.blog.object_cache: "builtin": stack_redis is false' in output, output
-    assert "failed=0" in run(tmp_path, wordpress_sites={"blog": SITE}, stack_redis=False)
-    output = run(tmp_path, wordpress_sites={"blog": {**SITE, "object_cache": "memcached"}})
-    assert 'wordpress_sites.blog.object_cache: "memcached": must be one of builtin, plugin, none' in output, output
-
-
 def test_all_problems_are_in_one_message(tmp_path: Path) -> None:
     administrator = {"login": "Admin1", "email": "owner@example.org", "password": "canary-7"}
     output = run(

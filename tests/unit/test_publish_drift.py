@@ -147,7 +147,12 @@ def test_names_of_hosts_are_quoted() -> None:
 
 def test_arguments_are_handed_on(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Any] = []
-    monkeypatch.setattr(publish_drift, "publish", lambda *arguments: given.append(arguments) or 7)
+
+    def publish(*arguments: Any) -> int:
+        given.append(arguments)
+        return 7
+
+    monkeypatch.setattr(publish_drift, "publish", publish)
     monkeypatch.setattr("sys.argv", ["publish_drift.py", str(project.report), "m.prom", "--", "--limit=pier", "-v"])
     assert publish_drift.main() == 7
     assert given == [(project.report, Path("m.prom"), ["--limit=pier", "-v"])]

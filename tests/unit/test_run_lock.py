@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import getpass
 import json
 import os
 import subprocess
@@ -146,7 +147,7 @@ def test_who_has_no_name_has_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody() -> str:
         raise KeyError("no such user")
 
-    monkeypatch.setattr(run_lock.getpass, "getuser", nobody)
+    monkeypatch.setattr(getpass, "getuser", nobody)
     found = run_lock.this_run(os.getpid())
     assert found["user"] == str(os.getuid())
     assert found["start"] == run_lock.process(os.getpid())["start"]  # type: ignore[index]
