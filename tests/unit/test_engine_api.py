@@ -97,6 +97,15 @@ def test_who_does_not_answer_in_time_or_not_in_http_is_an_error(tmp_path: Path) 
         talk.join()
 
 
+def test_connections_are_closed_whatever_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[Any] = []
+    monkeypatch.setattr(engine_api.EngineConnection, "close", lambda self: closed.append(self))
+    assert engine_api.ask(str(tmp_path / "nobody"), "/info") is None
+    with pytest.raises(FileNotFoundError):
+        engine_api.tell(str(tmp_path / "nobody"), "POST", "/x")
+    assert len(closed) == 2
+
+
 def test_the_order_in_which_an_engine_says_something_does_not_matter() -> None:
     mounts = [{"Type": "bind", "Source": "/a"}, {"Type": "volume", "Source": "/b"}]
     turned = [dict(reversed(mount.items())) for mount in reversed(mounts)]
