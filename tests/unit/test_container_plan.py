@@ -31,7 +31,7 @@ def role(tmp_path: Path) -> Path:
         "templates/Dockerfile.j2": "FROM {{ container_images.base.reference }}\nLABEL colour={{ colour }}\\n\n",
         "templates/core.Dockerfile.j2": "FROM {{ container_images.base.reference }}\n",
         "templates/base.Dockerfile.j2": "FROM scratch\n",
-        "templates/toy.conf.j2": "colour {{ colour }}\n",
+        "templates/toy.conf.j2": "colour {{ colour }}\n{{ 'a\\nb' }}\n",
         "files/start": "#!/bin/sh\n{{ as it is }}\n",
     }
     for name, text in texts.items():
@@ -181,7 +181,8 @@ class TestConfigurations:
     def test_is_planned(self, role: Path, reads: Any) -> None:
         declared = {**CONFIGURATION, **({} if reads is None else {"reads": reads})}
         found = plan(service(role, configuration=declared), FOUND).run()
-        assert found["configurations"]["toy"]["files"] == {"toy.conf": "colour teal\n"}
+        # What is written as a line break in an expression is one.
+        assert found["configurations"]["toy"]["files"] == {"toy.conf": "colour teal\na\nb\n"}
         assert list(found["configurations"]["toy"]["contents_states"]) == [found["contents"][0]["path"]]
 
     def test_is_left_alone_where_not_all_is_known_that_it_reads(self, role: Path) -> None:

@@ -98,8 +98,12 @@ def test_who_does_not_answer_in_time_or_not_in_http_is_an_error(tmp_path: Path) 
 
 
 def test_connections_are_closed_whatever_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    closed: list[Any] = []
-    monkeypatch.setattr(engine_api.EngineConnection, "close", lambda self: closed.append(self))
+    closed: list[engine_api.EngineConnection] = []
+
+    def close(connection: engine_api.EngineConnection) -> None:
+        closed.append(connection)
+
+    monkeypatch.setattr(engine_api.EngineConnection, "close", close)
     assert engine_api.ask(str(tmp_path / "nobody"), "/info") is None
     with pytest.raises(FileNotFoundError):
         engine_api.tell(str(tmp_path / "nobody"), "POST", "/x")

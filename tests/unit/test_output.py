@@ -106,12 +106,12 @@ class TestRendered:
     def test_each_template_sees_all_variables_and_what_lies_beside_it(self, tmp_path: Path) -> None:
         folder = tmp_path / "templates"
         folder.mkdir()
-        (folder / "one.j2").write_text("{% include 'part.j2' %} {{ colour }} {{ size }}\\n")
+        (folder / "one.j2").write_text("{% include 'part.j2' %} {{ colour }} {{ size }}\n{{ 'a\\nb' }}")
         (folder / "part.j2").write_text("a {{ colour }} part")
         (folder / "two.j2").write_text("{{ size }}")
         variables = {"colour": "teal", "size": 1, "ansible_search_path": [str(tmp_path)]}
         found = self.lookup(**variables).run(["one.j2", "two.j2"], variables, size=2)
-        assert found == ["a teal part teal 2\\n", "2"]
+        assert found == ["a teal part teal 2\na\nb", "2"]
 
     def test_one_that_is_not_there_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(AnsibleError, match=r"the template none\.j2 was not found"):
