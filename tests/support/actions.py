@@ -29,16 +29,17 @@ class Action:
         self.transferred: list[tuple[str, bytes]] = []
         """Path on the target and content of each file."""
         self.removed: list[str] = []
-        """Temporary directories of the target."""
+        """Temporary directories of the target that were removed: all that were made, `/target/tmp` and further ones."""
         task = SimpleNamespace(args=arguments, action=Path(str(file.__file__)).stem, async_val=0, check_mode=False)
         loader = reader or DataLoader()
         connection = MagicMock()
-        connection._shell.tmpdir = "/target/tmp"
+        connection._shell.tmpdir = None
         connection._shell.join_path = lambda *parts: "/".join(parts)
         templar = Templar(loader=loader, variables=self.variables)
         self.plugin = file.ActionModule(task, connection, MagicMock(), loader, templar, MagicMock())
         self.plugin._execute_module = self._execute
-        self.plugin._make_tmp_path = lambda: "/target/tmp"
+        self.plugin._make_tmp_path = self._make
+        self._made = 0
         self.plugin._remove_tmp_path = self.removed.append
         self.plugin._transfer_file = self._transfer
 
@@ -46,6 +47,12 @@ class Action:
         assert task_vars == self.variables
         self.executed.append((module_name, module_args))
         return self.answers[module_name].pop(0)
+
+    def _make(self) -> str:
+        self._made += 1
+        path = f"/target/tmp{self._made if self._made > 1 else ''}"
+        self.plugin._connection._shell.tmpdir = path
+        return path
 
     def _transfer(self, local: str, remote: str) -> None:
         self.transferred.append((remote, Path(local).read_bytes()))

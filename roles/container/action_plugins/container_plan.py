@@ -44,8 +44,6 @@ class ActionModule(ActionBase):
     - engine: what the engine has.
     """
 
-    _supports_check_mode = True
-
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Plan and compare."""
         super().run(tmp, task_vars)

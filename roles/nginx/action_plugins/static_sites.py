@@ -24,9 +24,6 @@ class ActionModule(ActionBase):
     The target is asked once, with digests. Only when it lacks something an archive of that follows.
     """
 
-    TRANSFERS_FILES = True
-    _supports_check_mode = True
-
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Compare, bring what is missing, and return what `host_files` says."""
         super().run(tmp, task_vars)

@@ -38,8 +38,6 @@ _READ_FILE = trust_as_template("{{ lookup('ansible.builtin.file', __preflight_pa
 class ActionModule(ActionBase):
     """The `preflight` action; its module of the same name is what runs on the target."""
 
-    _supports_check_mode = True
-
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Collect, check, and fail with one message that names every problem."""
         super().run(tmp, task_vars)

@@ -18,8 +18,6 @@ from module_utils import run_lock
 class ActionModule(ActionBase):
     """Takes `path`, a file of the target."""
 
-    _supports_check_mode = True
-
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Ask the target, and again where this machine knows that the other run has ended."""
         super().run(tmp, task_vars)

@@ -22,9 +22,6 @@ class ActionModule(ActionBase):
     The file belongs to whoever runs Ansible, and is replaced at once: who is killed leaves the old or the new one.
     """
 
-    TRANSFERS_FILES = False
-    _supports_check_mode = True
-
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Compare and write."""
         super().run(tmp, task_vars)

@@ -19,8 +19,6 @@ from filter_plugins.packages import package_archive
 class ActionModule(ActionBase):
     """Takes `site` (one of wordpress_sites), `digest` (of the files), `container`, `container_path` and `owner`."""
 
-    TRANSFERS_FILES = True
-
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Transfer the archive to the target, and from there into the container."""
         super().run(tmp, task_vars)
