@@ -24,7 +24,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 from module_utils.whole_files import replace_file
 
 PROJECT = Path(__file__).resolve().parents[1]
-AS_DECLARED, UNKNOWN, DRIFTED, NOT_NOW = 0, 1, 2, 3
+AS_DECLARED, DRIFTED, NOT_NOW = 0, 2, 3
 """What scripts/drift ends with."""
 
 MODE = 0o644

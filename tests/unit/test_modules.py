@@ -18,6 +18,16 @@ SHARED = (contents, engine_api, handover, run_lock, whole_files)
 MODULES = [*PROJECT.glob("roles/*/library/*.py"), *PROJECT.glob("molecule/shared/library/*.py")]
 
 
+ACTIONS = [*PROJECT.glob("roles/*/action_plugins/*.py")]
+
+
+@pytest.mark.parametrize("path", ACTIONS, ids=lambda path: path.stem)
+def test_actions_find_the_project_on_their_own(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if Path(entry).resolve() != PROJECT])
+    load(str(path.relative_to(PROJECT)), f"action_{path.stem}")
+    assert str(PROJECT) in sys.path
+
+
 class Started(Exception):  # noqa: N818 -- no error
     """A module has said what it takes."""
 

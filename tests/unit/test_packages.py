@@ -8,6 +8,7 @@ import os
 import stat
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -126,6 +127,12 @@ def test_archive_that_would_become_too_large_is_refused(tmp_path: Path, monkeypa
     assert packages.read_package("plugin", {"slug": "crane", "zip": str(path)})[0] == "0.7"
     monkeypatch.setattr(packages, "LARGEST", len(HEADER))
     assert "would become larger than" in problem(path)
+    monkeypatch.undo()
+    huge: Any = SimpleNamespace(
+        infolist=lambda: [SimpleNamespace(file_size=1 << 29), SimpleNamespace(file_size=1 + (1 << 29))]
+    )
+    with pytest.raises(packages.PackageError, match="would become larger than 1024 MiB"):
+        packages._entries(huge, "crane")
 
 
 def test_package_of_the_directory_has_its_version_and_no_digest() -> None:

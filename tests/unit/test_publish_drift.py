@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.load import load
+from tests.support.runs import PROJECT
 
 publish_drift = load("scripts/publish_drift.py")
 
@@ -156,3 +159,10 @@ def test_arguments_are_handed_on(project: Project, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("sys.argv", ["publish_drift.py", str(project.report), "m.prom", "--", "--limit=pier", "-v"])
     assert publish_drift.main() == 7
     assert given == [(project.report, Path("m.prom"), ["--limit=pier", "-v"])]
+
+
+def test_the_script_finds_its_project_from_anywhere(tmp_path: Path) -> None:
+    script = PROJECT / "scripts/publish_drift.py"
+    done = subprocess.run([sys.executable, "-I", script, "--help"], cwd=tmp_path, capture_output=True, check=True)
+    assert b"report" in done.stdout
+    assert publish_drift.PROJECT == PROJECT

@@ -384,13 +384,15 @@ def test_the_module_answers_for_each_attempt(door: int, run_module: Callable[...
 
 def test_web_server_is_asked_under_the_name_that_it_serves(door: int, monkeypatch: pytest.MonkeyPatch) -> None:
     module = load("roles/rotation/library/http_logins.py")
-    monkeypatch.setattr(module, "PAUSE", 0)
+    pauses: list[float] = []
+    monkeypatch.setattr(module.time, "sleep", pauses.append)
 
     def outcome(password: str, port: int = door) -> str:
         attempt = {"url": f"https://tools.example.test:{door}/adminer/", "login": "keeper", "password": password}
         return str(module.outcome("127.0.0.1", port, attempt, 10))
 
     assert outcome("wrong") == "refused"
+    assert pauses == [module.PAUSE]
     # What stands behind the door does not answer: the password was right all the same.
     assert outcome("right") == "accepted"
     assert Door.seen == [f"tools.example.test:{door}/adminer/"] * 3

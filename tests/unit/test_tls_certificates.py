@@ -179,6 +179,43 @@ def test_authority_can_sign_certificates_and_nothing_below(run: Run, tmp_path: P
     assert "quayside" in authority.subject.rfc4514_string()
 
 
+def test_certificates_say_what_they_may_be_used_for(run: Run, tmp_path: Path) -> None:
+    """Clients refuse one that says too little, and one with an unknown purpose that is critical."""
+
+    def uses(certificate: x509.Certificate) -> set[str]:
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+        names = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement")
+        return {name for name in (*names, "key_cert_sign", "crl_sign") if getattr(usage, name)}
+
+    def critical(certificate: x509.Certificate) -> dict[str, bool]:
+        return {extension.oid._name: extension.critical for extension in certificate.extensions}
+
+    run({"name": "shop", "domains": ["a.test"]}, {"name": "long", "domains": [f"{'x' * 61}.test"]})
+    authority = x509.load_pem_x509_certificate((tmp_path / "ca" / "ca.crt").read_bytes())
+    assert uses(authority) == {"key_cert_sign", "crl_sign"}
+    assert critical(authority) == {"basicConstraints": True, "keyUsage": True, "subjectKeyIdentifier": False}
+    assert authority.not_valid_after_utc == NOW + dt.timedelta(days=3650)
+    assert authority.not_valid_before_utc == NOW - dt.timedelta(hours=1)
+    certificate = leaf(tmp_path)
+    assert uses(certificate) == {"digital_signature"}
+    expected = {
+        "subjectAltName": False, "basicConstraints": True, "keyUsage": True, "extendedKeyUsage": False,
+        "subjectKeyIdentifier": False, "authorityKeyIdentifier": False,
+    }  # fmt: skip
+    assert critical(certificate) == expected
+    assert certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca is False
+    assert [name.value for name in certificate.subject] == ["a.test"]
+    identifier = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    signer = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+    assert signer.key_identifier == identifier.digest
+    own = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    assert own == x509.SubjectKeyIdentifier.from_public_key(certificate.public_key())
+    assert certificate.not_valid_before_utc == NOW - dt.timedelta(hours=1)
+    # A name that is too long for a common name stands in the alternatives alone, which have to be understood then.
+    assert list(leaf(tmp_path, "long").subject) == []
+    assert critical(leaf(tmp_path, "long")) == {**expected, "subjectAltName": True}
+
+
 def test_second_run_changes_nothing(run: Run, tmp_path: Path) -> None:
     first = run()
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.rglob("*.*") if path.is_file()}
