@@ -251,13 +251,17 @@ def test_file_is_replaced_in_one_step(tmp_path: Path, monkeypatch: pytest.Monkey
     action = load("roles/rotation/action_plugins/rotation_record.py")
     file = tmp_path / "rotation.json"
 
-    def record(step: str) -> dict[str, Any]:
+    def record(step: str, check: bool = False) -> dict[str, Any]:
         arguments = {"path": str(file), "entries": {"redis/blog": {"version": 2, "step": step}}}
-        task = SimpleNamespace(args=arguments, action="rotation_record", async_val=0, check_mode=False)
+        task = SimpleNamespace(args=arguments, action="rotation_record", async_val=0, check_mode=check)
         return dict(action.ActionModule(task, *[MagicMock()] * 5).run())
 
+    assert record("introduce", check=True) == {"changed": True}
+    assert not file.exists()
     assert record("introduce") == {"changed": True}
+    written = file.stat()
     assert record("introduce") == {"changed": False}
+    assert (file.stat().st_ino, file.stat().st_mtime_ns) == (written.st_ino, written.st_mtime_ns), "left alone"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     before = file.read_bytes()
 
