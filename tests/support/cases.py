@@ -25,6 +25,9 @@ php() {
                    require "/usr/share/wordpress/wp-load.php"; '; cat; } \
         | docker exec --interactive quayside-wordpress-harbour php
 }
+visit() { curl --silent --insecure --max-time 30 --output /dev/null --user "$@"; }
+ftp() { visit "$1" --ssl-reqd ftp://127.0.0.1:2122/; echo $?; }
+tool() { visit "$1" --write-out '%{http_code}' --connect-to ::127.0.0.1: "$2"; }
 """
 
 Shell = Callable[[str], Any]

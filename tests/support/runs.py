@@ -6,10 +6,12 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -42,17 +44,84 @@ class Run:
 
 @dataclass(frozen=True)
 class Sequence:
-    """The runs of converge.yml in molecule's test sequence."""
+    """The runs of converge.yml in a scenario's test sequence."""
 
-    bare: Run | None
-    """A check run on a bare machine, in the scenarios whose sequence begins with one."""
-    first: Run
-    second: Run
-    predicted: Run
-    """A check run after side_effect.yml has done what it does."""
-    repaired: Run
-    left: Run | None
-    """A check run after the repair, in the same scenarios."""
+    runs: Mapping[str, Run]
+    """Those that are in it, by their names here."""
+
+    @property
+    def bare(self) -> Run | None:
+        """A check run on a bare machine, in the scenarios whose sequence begins with one."""
+        return self.runs.get("bare")
+
+    @property
+    def first(self) -> Run:
+        """The first converge."""
+        return self.runs["first"]
+
+    @property
+    def second(self) -> Run:
+        """The one after it."""
+        return self.runs["second"]
+
+    @property
+    def drifts(self) -> bool:
+        """Whether something drifts in the sequence (side_effect.yml) and is repaired."""
+        return "repaired" in self.runs
+
+    @property
+    def predicted(self) -> Run:
+        """A check run after side_effect.yml has done what it does."""
+        return self.runs["predicted"]
+
+    @property
+    def repaired(self) -> Run:
+        """The converge after that."""
+        return self.runs["repaired"]
+
+    @property
+    def left(self) -> Run | None:
+        """A check run at the end, when nothing is left to do, in the same scenarios as the one on a bare machine."""
+        return self.runs.get("left")
+
+
+STEPS = {"check": True, "converge": False, "idempotence": False}
+"""The steps of a test sequence that run converge.yml, and whether that is a check run."""
+
+
+def declared_steps(scenario: Path) -> list[str]:
+    """Return the steps of a scenario's `molecule test`: its own, or those that all scenarios share."""
+    for file in (scenario / "molecule.yml", PROJECT / ".config/molecule/config.yml"):
+        settings = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        steps = settings.get("scenario", {}).get("test_sequence")
+        if steps:
+            return list(steps)
+    raise AssertionError(f"{scenario.name} has no test sequence")
+
+
+def names_of_runs(steps: Iterable[str]) -> list[str]:
+    """Name the runs of converge.yml in a test sequence, in order, as `Sequence` does."""
+    names: list[str] = []
+    drifted = False
+    for step in steps:
+        drifted = drifted or step == "side_effect"
+        if step == "converge":
+            names.append("repaired" if drifted else "first")
+        elif step == "idempotence":
+            names.append("second")
+        elif step == "check":
+            repairing = drifted and "repaired" not in names
+            names.append("predicted" if repairing else "left" if "first" in names else "bare")
+    return names
+
+
+def sequence_of(steps: list[str], runs: list[Run]) -> Sequence | None:
+    """Take the first runs of converge.yml for those of a test sequence; None where those that were made are others."""
+    made = [step for step in steps if step in STEPS]
+    found = runs[: len(made)]
+    if [run.check for run in found] != [STEPS[step] for step in made]:
+        return None
+    return Sequence(dict(zip(names_of_runs(steps), found, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -110,14 +179,12 @@ class Runs:
 
     def sequence(self) -> Sequence | None:
         """Return the runs of the test sequence; None where those that were made are others."""
-        found = [run for run in self.all() if run.playbook == "converge.yml"]
-        checks = [run.check for run in found]
-        if checks[:6] == [True, False, False, True, False, True]:
-            return Sequence(*found[:6])
-        if checks[:4] == [False, False, True, False]:
-            first, second, predicted, repaired = found[:4]
-            return Sequence(None, first, second, predicted, repaired, None)
-        return None
+        return sequence_of(self.steps, [run for run in self.all() if run.playbook == "converge.yml"])
+
+    @property
+    def steps(self) -> list[str]:
+        """The steps of the scenario's test sequence."""
+        return declared_steps(self.scenario)
 
     def output(self) -> str:
         """Return everything that Ansible printed in these runs, diffs included."""

@@ -1,6 +1,7 @@
 """Everything that happens to a stack (cases.yml) is predicted by a check run, and repaired and reported by one run.
 
-Nothing else is reported, no container that need not be is replaced, and a further run has nothing to do.
+Nothing else is reported, every option of every container and every secret file is as it was, no container that need not
+be is replaced or restarted, no run prints a secret, and a further run has nothing to do.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.cases import DATA, ROUNDS, Shell, root_shell
-from tests.support.runs import Run, Runs
+from tests.support.runs import Run, Runs, Snapshot
 from tests.support.stack import Stack
 
 CASES = [(name, case) for name, cases in ROUNDS.items() for case in cases]
@@ -27,9 +28,13 @@ class Round:
     output: str
     """Of the run that repaired."""
     again: Run
-    before: dict[str, str]
-    """Short name of a container to its id, before anything happened and after it was repaired."""
-    after: dict[str, str]
+    before: dict[str, Snapshot]
+    """Short name of a container to what it was before anything happened, then, and after it was repaired."""
+    then: dict[str, Snapshot]
+    after: dict[str, Snapshot]
+    files_before: set[str]
+    """The stack's files, a line for each, before anything happened and after it was repaired."""
+    files_after: set[str]
     answers: dict[str, Any]
     """Case to what the running thing has answered then."""
 
@@ -45,24 +50,30 @@ def rounds(runs: Runs, shell: Shell) -> Callable[[str], Round]:
     """Return a function that lets everything of a round happen, once, and returns what came of it."""
     done: dict[str, Round] = {}
 
-    def identifiers() -> dict[str, str]:
-        return {name.removeprefix("quayside-"): one.identifier for name, one in runs.engine_now().items()}
+    def containers() -> dict[str, Snapshot]:
+        return {name.removeprefix("quayside-"): one for name, one in runs.engine_now().items()}
+
+    def files() -> set[str]:
+        return set(runs.files_now(DATA))
 
     def happen(name: str) -> Round:
         if name not in done:
             if not done:
                 assert runs.converge().changes == [], "the stack was not as declared"
-            before = identifiers()
+            before, files_before = containers(), files()
             for case in ROUNDS[name].values():
                 result = shell(case["do"])
                 assert result.rc == 0, (case["do"], result.stdout, result.stderr)
+            then = containers()
             predicted = runs.converge("--check")
             played = runs.play()
             assert played.returncode == 0, played.stdout + played.stderr
             repaired = runs.all()[-1]
             answers = {case: shell(fields["then"]["ask"]) for case, fields in ROUNDS[name].items()}
             again = runs.converge()
-            done[name] = Round(predicted, repaired, played.stdout, again, before, identifiers(), answers)
+            done[name] = Round(
+                predicted, repaired, played.stdout, again, before, then, containers(), files_before, files(), answers
+            )
         return done[name]
 
     return happen
@@ -88,14 +99,28 @@ class TestRound:
     def test_leaves_nothing_to_do(self, rounds: Callable[[str], Round], name: str) -> None:
         assert rounds(name).again.changes == []
 
+    def test_restores_every_container(self, rounds: Callable[[str], Round], name: str) -> None:
+        """Every option that the engine knows is as it was."""
+        happened = rounds(name)
+        assert set(happened.after) == set(happened.before)
+        for container, before in happened.before.items():
+            assert happened.after[container].comparable == before.comparable, container
+
+    def test_restores_every_file(self, rounds: Callable[[str], Round], name: str) -> None:
+        """Contents of secrets, owners, modes and kinds; nothing is left over."""
+        happened = rounds(name)
+        assert happened.files_after == happened.files_before
+
     def test_keeps_what_need_not_be_replaced(self, rounds: Callable[[str], Round], name: str) -> None:
         happened = rounds(name)
         may_differ = {one for case in ROUNDS[name].values() for one in case.get("replaces", [])}
-        assert set(happened.after) == set(happened.before)
-        replaced = {
-            container for container, identifier in happened.before.items() if happened.after[container] != identifier
+        kept = set(happened.before) - may_differ
+        assert {one for one in kept if happened.after[one].identifier != happened.before[one].identifier} == set()
+        # Nor does one restart that nothing has happened to.
+        alike = {
+            one for one in kept & set(happened.then) if happened.then[one].comparable == happened.before[one].comparable
         }
-        assert replaced <= may_differ
+        assert {one for one in alike if happened.after[one].started_at != happened.before[one].started_at} == set()
 
 
 @pytest.mark.parametrize(("name", "case"), CASES, ids=[case for _, case in CASES])
@@ -109,6 +134,14 @@ def test_case(rounds: Callable[[str], Round], name: str, case: str) -> None:
     answer = happened.answers[case]
     wanted = str(declared["then"]["answer"]).replace("DATA/", f"{DATA}/")
     assert answer.stdout.strip() == wanted, (answer.stdout, answer.stderr)
+
+
+def test_runs_print_no_secret(rounds: Callable[[str], Round], runs: Runs, secrets: dict[str, str]) -> None:
+    """Every run printed its diffs."""
+    assert [name for name in ROUNDS if not rounds(name).output] == []
+    output = runs.output()
+    assert [name for name, value in secrets.items() if value in output] == []
+    assert len(secrets) > len(rounds(next(iter(ROUNDS))).before), "control: there are some"
 
 
 def test_there_are_enough_cases() -> None:
