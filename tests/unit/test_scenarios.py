@@ -1,4 +1,4 @@
-"""The molecule scenarios: what the tests make of the runs in their sequences."""
+"""The molecule scenarios: one for each role, and what the tests make of the runs in their sequences."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.runs import PROJECT, STEPS, Run, declared_steps, names_of_runs, sequence_of
 
+ROLES = sorted(path.name for path in (PROJECT / "roles").iterdir() if path.is_dir())
 SCENARIOS = sorted(path.parent for path in PROJECT.glob("molecule/*/molecule.yml"))
 SHARED_TESTS = "../../shared/tests"
 
@@ -20,6 +21,15 @@ SEQUENCES = {
 }
 each_sequence = pytest.mark.parametrize(("steps", "names"), SEQUENCES.values(), ids=SEQUENCES)
 each_scenario = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda path: path.name)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_role_has_a_scenario_of_its_name(role: str) -> None:
+    """There is no exception: a role that others use has one where it is used alone."""
+    scenario = PROJECT / "molecule" / role
+    assert scenario in SCENARIOS
+    assert (scenario / "converge.yml").is_file()
+    assert list((scenario / "tests").glob("test_*.py"))
 
 
 def run(step: str, number: int = 0) -> Run:
