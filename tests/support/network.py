@@ -57,22 +57,25 @@ class Site:
         """Ask the database server."""
         return ask_database(self.stack, f"netz_{self.name}", statement)
 
-    def scheduled_post_appears(self, host: str = "", path: str = "/") -> bool:
-        """Plan a post for later, bring its time near, and say whether it is published: by WordPress's own event."""
+    def plan_post(self, host: str = "", path: str = "/") -> int:
+        """Plan a post for later and bring its time near: WordPress's own event has to publish it. Return its number."""
         later = "'post_title' => 'Morgen', 'post_status' => 'future', 'post_date' => '2099-01-01 00:00:00'"
-        number = self.wordpress(f"wp_insert_post([{later}])", host, path)
-        status = f"get_post_status({number})"
-        assert self.wordpress(status, host, path) == "future", "control"
         earlier = "['post_date' => '2020-01-01 00:00:00', 'post_date_gmt' => '2020-01-01 00:00:00']"
-        self.wordpress(
-            f"[$GLOBALS['wpdb']->update($GLOBALS['wpdb']->posts, {earlier}, ['ID' => {number}]),"
-            f" clean_post_cache({number}),"
-            f" wp_clear_scheduled_hook('publish_future_post', [{number}]),"
-            f" wp_schedule_single_event(time() - 1, 'publish_future_post', [{number}])]",
+        number, status, *_ = self.wordpress(
+            f"[$post = wp_insert_post([{later}]), get_post_status($post),"
+            f" $GLOBALS['wpdb']->update($GLOBALS['wpdb']->posts, {earlier}, ['ID' => $post]),"
+            " clean_post_cache($post),"
+            " wp_clear_scheduled_hook('publish_future_post', [$post]),"
+            " wp_schedule_single_event(time() - 1, 'publish_future_post', [$post])]",
             host,
             path,
         )
-        return eventually(lambda: bool(self.wordpress(status, host, path) == "publish"), 90)
+        assert status == "future", "control"
+        return int(number)
+
+    def post_appears(self, number: int, host: str = "", path: str = "/") -> bool:
+        """Say whether a planned post is published, after some time."""
+        return eventually(lambda: bool(self.wordpress(f"get_post_status({number})", host, path) == "publish"), 90)
 
     def wordpress(self, expression: str, host: str = "", path: str = "/") -> Any:
         """Let WordPress evaluate a PHP expression, as in a request of one of the site's addresses."""

@@ -1,4 +1,4 @@
-"""The sites of this scenario, and a visitor."""
+"""The sites of this scenario, a visitor, and events that are due."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ import pytest
 
 from tests.support.network import Site, Visitor
 from tests.support.stack import Stack
+
+SCHEDULED = [
+    ("inseln", "", "/nord/"),
+    ("inseln", "", "/hand/"),
+    ("kanal", "ost.kanal.example.test", "/"),
+    ("kanal", "", "/"),
+    ("einzel", "", "/"),
+]
+"""Sites with an event that is due, with the host and the path of an address of each."""
 
 
 @pytest.fixture
@@ -31,3 +40,9 @@ def kanal(stack: Stack, installation_key: str) -> Site:
 def einzel(stack: Stack, installation_key: str) -> Site:
     """Return the single site."""
     return Site(stack, "einzel", installation_key)
+
+
+@pytest.fixture(scope="session")
+def scheduled(request: pytest.FixtureRequest) -> dict[tuple[str, str, str], int]:
+    """Return the number of the post that an event has to publish, for each site."""
+    return {site: request.getfixturevalue(site[0]).plan_post(*site[1:]) for site in SCHEDULED}

@@ -6,6 +6,8 @@ import email
 import email.policy
 import json
 import re
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from email.message import EmailMessage
 
 import pytest
@@ -13,7 +15,26 @@ import pytest
 from tests.support.network import PORT, Site, Visitor, eventually
 from tests.support.stack import Stack
 
+# An address that nobody has, from which nothing comes back.
+UNANSWERED = (
+    "[$start = microtime(true),"
+    " add_action('phpmailer_init', function ($mailer) { $mailer->Host = '192.0.2.1'; }, 2000),"
+    " wp_mail('someone@example.test', 'Betreff', 'Inhalt'), microtime(true) - $start]"
+)
 PASSWORD = 'relay\'s "pass" $HOME {{ 7 * 7 }} \\ ü'
+
+
+@pytest.fixture(scope="module", autouse=True)
+def attempt(inseln: Site) -> Iterator[Future[float]]:
+    """Begin a mail for which no relay answers, so that nobody has to wait for its end. Its result: how long it took."""
+
+    def seconds() -> float:
+        _, _, sent, duration = inseln.wordpress(UNANSWERED)
+        assert sent is False
+        return float(duration)
+
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(seconds)
 
 
 def messages(stack: Stack) -> list[dict[str, str]]:
@@ -82,16 +103,6 @@ def test_relay_that_refuses_the_login(stack: Stack, inseln: Site) -> None:
     assert {"login": "post", "right": False} in relay_log(stack)
 
 
-def test_relay_that_does_not_answer(inseln: Site) -> None:
-    """An address that nobody has, from which nothing comes back: WordPress gives up in time."""
-    seconds = inseln.wordpress(
-        "[$start = microtime(true), add_action('phpmailer_init', function ($mailer) { $mailer->Host = '192.0.2.1'; },"
-        " 2000),"
-        " wp_mail('someone@example.test', 'Betreff', 'Inhalt'), microtime(true) - $start][3]"
-    )
-    assert seconds < 40
-
-
 @pytest.mark.parametrize(
     ("name", "path", "login", "words"),
     [
@@ -119,3 +130,8 @@ def test_site_health_knows_whether_there_is_a_relay(inseln: Site, einzel: Site) 
     )
     assert inseln.wordpress(test) == "good"
     assert einzel.wordpress(test) == "recommended"
+
+
+def test_relay_that_does_not_answer(attempt: Future[float]) -> None:
+    """WordPress gives up in time."""
+    assert attempt.result() < 40

@@ -153,6 +153,7 @@ def test_run_without_changes_asks_no_server(stack: Stack) -> None:
 # --- Changes of what is declared -----------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
 def declared(runs: Runs, stack: Stack) -> dict[str, Any]:
     """Return the state that the role tells the reconciler."""
     assert runs.play("declared.yml").returncode == 0
@@ -193,10 +194,9 @@ def report(result: Any) -> list[tuple[str, Any, Any]]:
 
 
 @pytest.mark.destructive
-def test_update_and_downgrade(stack: Stack, runs: Runs, kai: Container) -> None:
-    state = declared(runs, stack)
-    assert report(reconcile(stack, state)) == []
-    newer = changed(state, remote("boje", "1.3.0"), remote("segel", "2.2", "theme"))
+def test_update_and_downgrade(stack: Stack, declared: dict[str, Any], kai: Container) -> None:
+    assert report(reconcile(stack, declared)) == []
+    newer = changed(declared, remote("boje", "1.3.0"), remote("segel", "2.2", "theme"))
     assert report(reconcile(stack, newer)) == [
         ("files of plugin boje", "1.2.0", "1.3.0"),
         ("files of theme segel", "2.1", "2.2"),
@@ -210,7 +210,7 @@ def test_update_and_downgrade(stack: Stack, runs: Runs, kai: Container) -> None:
     older = changed(newer, remote("boje", "1.1.9"))
     assert report(reconcile(stack, older)) == [("files of plugin boje", "1.3.0", "1.1.9")]
     assert plugins(kai)["boje"] == "1.1.9*"
-    assert len(report(reconcile(stack, state))) == 2
+    assert len(report(reconcile(stack, declared))) == 2
     assert plugins(kai)["boje"] == "1.2.0*"
 
 
@@ -229,26 +229,25 @@ HOSTILE = {
 
 
 @pytest.mark.destructive
-def test_hostile_archives_are_refused(stack: Stack, runs: Runs, kai: Container) -> None:
+def test_hostile_archives_are_refused(stack: Stack, declared: dict[str, Any], kai: Container) -> None:
     """Each by its rule, with the plugin's name, and with the version that was there untouched."""
-    state = declared(runs, stack)
-    good = changed(state, remote("pirat", "1.0"))
+    good = changed(declared, remote("pirat", "1.0"))
     assert ("files of plugin pirat", None, "1.0") in report(reconcile(stack, good))
     files = f"cd {CONTENT} && find . -type f ! -name '*.json' ! -path './uploads/*' -exec sha256sum {{}} + | sort"
     before = stack.host.check_output(files)
     for version, rule in HOSTILE.items():
-        result = reconcile(stack, changed(state, remote("pirat", version)))
+        result = reconcile(stack, changed(declared, remote("pirat", version)))
         assert result.rc == 1, version
         assert result.stderr.startswith(f"plugin pirat {version}: "), result.stderr
         assert rule.replace('\\"', '"') in result.stderr, result.stderr
         assert stack.host.check_output(files) == before, version
     wrong = remote("pirat", "1.0", sha256="0" * 64)
-    result = reconcile(stack, changed(state, wrong))
+    result = reconcile(stack, changed(declared, wrong))
     assert result.rc == 1
     assert "declared is 0000" in result.stderr
     assert stack.host.check_output(files) == before
     # Not declared any more: what came from here goes.
-    removed = report(reconcile(stack, state))
+    removed = report(reconcile(stack, declared))
     assert ("files of plugin pirat", "1.0", None) in removed
     assert ("plugin pirat/pirat.php", "active", "inactive") in removed
     assert "pirat" not in plugins(kai)
