@@ -337,7 +337,6 @@ def test_run_of_another_part_leaves_the_build_to_itself(stack: Stack, runs: Runs
 
 
 @pytest.mark.destructive
-@pytest.mark.usefixtures("_as_declared")
 def test_check_run_predicts_the_build(runs: Runs, stack: Stack) -> None:
     identifier = stack.container("cadvisor").identifier
     result = runs.play("converge.yml", "--check", "-e cadvisor_source=debian")

@@ -89,7 +89,22 @@ def test_crash_between_build_and_start_loses_nothing(runs: Runs, toy: Container)
     assert "good evening" in greeting(toy)
 
 
+def compares(runs: Runs) -> bool:
+    """Converge, and tell whether the run has compared a container option by option."""
+    result = runs.play("converge.yml", extra())
+    assert result.returncode == 0, result.stdout + result.stderr
+    return f"TASK [container : {START}]" in result.stdout
+
+
+@pytest.fixture(scope="module")
+def _not_compared(runs: Runs) -> None:
+    """Begin with what no run compares any more; each damage leaves it so again."""
+    runs.converge(extra())
+    assert not compares(runs)
+
+
 @pytest.mark.destructive
+@pytest.mark.usefixtures("_not_compared")
 @pytest.mark.parametrize(
     "damage",
     [
@@ -102,17 +117,9 @@ def test_crash_between_build_and_start_loses_nothing(runs: Runs, toy: Container)
 )
 def test_only_a_container_that_is_as_it_was_is_not_compared(runs: Runs, stack: Stack, damage: str) -> None:
     """A run compares option by option what somebody has touched, or nobody has recorded, and nothing else."""
-
-    def compares() -> bool:
-        result = runs.play("converge.yml", extra())
-        assert result.returncode == 0, result.stdout + result.stderr
-        return f"TASK [container : {START}]" in result.stdout
-
-    runs.converge(extra())
-    assert not compares()
     stack.host.check_output(damage)
-    assert compares()
-    assert not compares()
+    assert compares(runs)
+    assert not compares(runs)
 
 
 @pytest.mark.destructive

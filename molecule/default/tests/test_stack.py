@@ -169,30 +169,35 @@ def test_files_go_from_ftp_to_php_and_to_visitors(stack: Stack, site: Site, inst
     assert "530" in stack.host.run(f"{command} %s", *wrong, address).stderr
 
 
-def test_operator_is_shown_the_logins(runs: Runs, sites: list[Site], installation_key: str) -> None:
-    """On request; and the derived passwords are those that the sites accept (tests/e2e logs in with them)."""
+@pytest.fixture(scope="module")
+def logins(runs: Runs) -> str:
+    """Return what the operator is shown on request."""
     result = runs.play(str(PROJECT / "playbooks/secrets.yml"))
     assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def test_operator_is_shown_the_logins(logins: str, sites: list[Site], installation_key: str) -> None:
+    """The derived passwords are those that the sites accept (tests/e2e logs in with them)."""
     for site in sites:
-        assert site.administrator.password in result.stdout
-        assert f"{site.url}/wp-login.php" in result.stdout
+        assert site.administrator.password in logins
+        assert f"{site.url}/wp-login.php" in logins
         # One that holds quotes is written in another way.
         shown = ftp_password(site, installation_key)
-        assert f"{site.name} / {shown if shown.isalnum() else ''}" in result.stdout
+        assert f"{site.name} / {shown if shown.isalnum() else ''}" in logins
 
 
 def test_adminer_opens_with_the_logins_that_the_operator_is_shown(
-    stack: Stack, sites: list[Site], installation_key: str, runs: Runs
+    stack: Stack, sites: list[Site], installation_key: str, logins: str
 ) -> None:
     """Below the second site's domain, as declared: first the web server's login, then that of each site's database."""
-    shown = runs.play(str(PROJECT / "playbooks/secrets.yml")).stdout
     url, password = f"{sites[1].url}/back/office/", derive_secret(installation_key, "tool/adminer", 2)
-    assert url in shown
-    assert f"keeper / {password}" in shown
+    assert url in logins
+    assert f"keeper / {password}" in logins
     assert "401" in fetch(stack, url).splitlines()[0]
     for site in sites:
         user, secret = f"wharf_{site.name}", derive_secret(installation_key, f"database/{site.name}")
-        assert f"{user} / {secret}" in shown
+        assert f"{user} / {secret}" in logins
         jar = f"/root/adminer-{site.name}"
         fields = ("--data", f"auth[username]={user}", "--data", f"auth[password]={secret}")
         page = fetch(

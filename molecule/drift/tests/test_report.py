@@ -80,19 +80,24 @@ def report(runs: Runs, folder: Path) -> tuple[int, list[dict[str, Any]], str]:
     return done.returncode, document["hosts"]["instance"]["drift"], done.stdout
 
 
-@pytest.mark.destructive
-def test_nothing_differs(runs: Runs, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def _as_declared(runs: Runs) -> None:
+    """Begin with a stack that is as declared. What a test does besides, it takes away itself."""
     runs.converge()
+
+
+@pytest.mark.destructive
+@pytest.mark.usefixtures("_as_declared")
+def test_nothing_differs(runs: Runs, tmp_path: Path) -> None:
     status, differences, output = report(runs, tmp_path)
     assert (status, differences) == (0, [])
     assert "instance: as declared" in output
 
 
 @pytest.mark.destructive
-@pytest.mark.usefixtures("_stranger")
+@pytest.mark.usefixtures("_as_declared", "_stranger")
 def test_what_no_run_touches_is_told_where_nothing_else_differs(runs: Runs, tmp_path: Path) -> None:
     """The run that compares ends early then; the look for strangers follows all the same."""
-    runs.converge()
     status, differences, _ = report(runs, tmp_path)
     assert status == 2
     assert [entry["what"] for entry in differences] == [
@@ -102,14 +107,13 @@ def test_what_no_run_touches_is_told_where_nothing_else_differs(runs: Runs, tmp_
 
 
 @pytest.mark.destructive
-@pytest.mark.usefixtures("_stowaway")
+@pytest.mark.usefixtures("_as_declared", "_stowaway")
 def test_differences_are_told_and_left(runs: Runs, stack: Stack, tmp_path: Path) -> None:
     """An option, an account, a stopped container and a file, with their values where they have some.
 
     And what no run reports as a change: a plugin of nobody's, a site that its database does not let in, an unhealthy
     container.
     """
-    runs.converge()
     stack.host.check_output("docker stop quayside-adminer")
     stack.host.check_output("docker exec quayside-mariadb mariadb -e %s", "CREATE USER pirate@'%'")
     stack.host.check_output(

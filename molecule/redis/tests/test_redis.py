@@ -353,7 +353,6 @@ def test_server_s_own_passwords_change(
     talk: Ask, runs: Runs, server: Container, installation_key: str, user: str, starts: bool
 ) -> None:
     """Without the login that compares a run can do no more than start the server again."""
-    assert runs.converge().changes == []
     before = process(server)
     changed = extra(stack_secret_versions={f"redis/{user}": 2})
     predicted = runs.converge("--check", changed).changed_items
