@@ -676,7 +676,29 @@ def target_problems(host: Mapping[str, Any]) -> list[str]:
         problems.append(
             f"python on the target: {'.'.join(map(str, python))}: must be {'.'.join(map(str, TARGET_PYTHON))} or newer"
         )
+    if not host.get("root_path", True):
+        problems.append(
+            "PATH of root on the target: lacks /usr/sbin and /sbin, without which no package can be installed: with"
+            " ansible_become_method su, set ansible_become_flags to --login"
+        )
     return problems
+
+
+def library_problems(libraries: Mapping[str, str], host: Mapping[str, Any]) -> list[str]:
+    """Check that the roles can install what the target's Python lacks.
+
+    :param libraries: name of a module that a role imports on the target to its package.
+    """
+    missing, python = host["missing_libraries"], host["python"]
+    if not missing or python["packaged"]:
+        return []
+    packages = ", ".join(libraries[name] for name in missing)
+    problem = (
+        f"python on the target: {python['path']}: does not find {', '.join(missing)}, and the distribution's packages"
+        f" ({packages}) would be for /usr/bin/python3 alone: set ansible_python_interpreter to that for this host, or"
+        " install the libraries there"
+    )
+    return [problem]
 
 
 def controller_problems(python: Sequence[int]) -> list[str]:

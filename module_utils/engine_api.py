@@ -82,21 +82,41 @@ class EngineConnection(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
-def ask(path: str, question: str) -> Any:
-    """Return the engine's answer to a GET request, or nothing when it does not answer.
+def answer(path: str, question: str, timeout: float = TIMEOUT) -> Any:
+    """Return the engine's answer to a GET request.
 
     :param path: of the engine's socket.
     :param question: path of the engine's API, with its query.
+    :param timeout: seconds that it may take.
+    :raises OSError: when it does not answer, with the reason.
     """
-    connection = EngineConnection(path)
+    connection = EngineConnection(path, timeout)
     try:
         connection.request("GET", question)
         response = connection.getresponse()
-        return json.loads(response.read()) if response.status == http.client.OK else None
-    except (OSError, ValueError, http.client.HTTPException):
-        return None
+        text = response.read()
+        found = json.loads(text) if response.status == http.client.OK else None
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+        raise OSError(f"{path}: {reason}") from error
     finally:
         connection.close()
+    if response.status != http.client.OK:
+        raise OSError(f"{path}: {question}: {response.status} {text.decode(errors='replace').strip()}")
+    return found
+
+
+def ask(path: str, question: str) -> Any:
+    """Return what `answer` does, or nothing when the engine does not answer."""
+    try:
+        return answer(path, question)
+    except OSError:
+        return None
+
+
+def described(info: dict[str, Any]) -> dict[str, Any]:
+    """Return what is needed of the engine's description of itself."""
+    return {name: info.get(name) for name in ("DockerRootDir", "Driver", "Labels", "ServerVersion")}
 
 
 def ask_again(path: str, question: str) -> Any:
@@ -231,7 +251,7 @@ def look(path: str, stack: str, data_dir: str) -> dict[str, Any]:
         }
         records[name] = read_record(data_dir, name.removeprefix(f"{stack}-"))
     return {
-        "info": {name: info.get(name) for name in ("DockerRootDir", "Driver", "Labels", "ServerVersion")},
+        "info": described(info),
         "containers": [
             {name: container.get(name) for name in ("Id", "Names", "Labels", "Ports", "State")}
             for container in containers

@@ -23,6 +23,9 @@ HOST: dict[str, Any] = {
     "distribution_version": "13.2",
     "architecture": "x86_64",
     "python_version": [3, 13, 5],
+    "python": {"path": "/usr/bin/python3", "packaged": True},
+    "missing_libraries": [],
+    "root_path": True,
     "memory": 8 * GIB,
     "disks": {"/srv/pressdock": {"free": 50 * GIB, "device": 1, "read_only": False}},
     "real_data_dir": "/srv/pressdock",
@@ -998,3 +1001,30 @@ def test_drift_timer_accepted() -> None:
     assert preflight.drift_timer_problems(good) == []
     assert preflight.drift_timer_problems({}) == []
     assert preflight.drift_timer_problems(dict.fromkeys(good)) == []
+
+
+# --- What modules import on the target ------------------------------------------------------------------------------
+
+LIBRARIES = {"cryptography": "python3-cryptography", "requests": "python3-requests"}
+
+
+def test_libraries_that_packages_bring_are_no_problem() -> None:
+    assert preflight.library_problems(LIBRARIES, host(missing_libraries=["requests"])) == []
+
+
+def test_python_that_packages_do_not_reach_is_named_with_what_it_lacks() -> None:
+    """At once: to install the packages would change nothing."""
+    other = {"path": "/opt/python/bin/python3", "packaged": False}
+    assert preflight.library_problems(LIBRARIES, host(python=other)) == []
+    (problem,) = preflight.library_problems(LIBRARIES, host(python=other, missing_libraries=["requests"]))
+    assert "/opt/python/bin/python3: does not find requests" in problem
+    assert "python3-requests" in problem
+    assert "cryptography" not in problem
+    assert "ansible_python_interpreter" in problem
+
+
+def test_path_of_root_without_its_programs_is_refused() -> None:
+    assert preflight.target_problems(host()) == []
+    (problem,) = preflight.target_problems(host(root_path=False))
+    assert "PATH of root" in problem
+    assert "ansible_become_flags" in problem

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .conftest import Engine
 
 CONFIGURE = "Install | Configure the engine"
-PACKAGES = "Install | Install the packages"
+PACKAGES = "Install what is missing"
 RESTART = "Start | Restart the engine with its configuration, now and at every boot"
 MANUAL = {"live-restore": False, "labels": ["owner=somebody"], "debug": True}
 

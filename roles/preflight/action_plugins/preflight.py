@@ -59,6 +59,7 @@ class ActionModule(ActionBase):
         if not unresolved:
             declared.containers = self._containers(variables)
 
+        libraries = self._libraries()
         data_dir = declared.values.get("stack_data_dir")
         placed = isinstance(data_dir, str) and data_dir.startswith("/")
         arguments = {
@@ -66,6 +67,7 @@ class ActionModule(ActionBase):
             "data_dir": data_dir if placed else "/srv",
             "stack": str(declared.values.get("stack_name") or ""),
             "lock": str(declared.values.get("preflight_lock_file") or self._defaults["preflight_lock_file"]),
+            "libraries": list(libraries),
         }
 
         def ask(who: dict[str, Any]) -> dict[str, Any]:
@@ -76,12 +78,14 @@ class ActionModule(ActionBase):
         if look.get("failed") or "host" not in look:
             return look
         host = look["host"] if placed else {**look["host"], "real_data_dir": None}
-        problems += rules.host_problems(declared, host)
+        problems += rules.host_problems(declared, host) + rules.library_problems(libraries, host)
         problems = list(dict.fromkeys(problems))
         if problems:
             heading = f"{len(problems)} problem{'s' if len(problems) > 1 else ''} found. Nothing was changed."
             return {"failed": True, "msg": "\n".join([heading, *(f"- {problem}" for problem in problems)])}
-        return {"changed": False} | {name: look[name] for name in ("engine", "certificates", "ansible_facts")}
+        return {"changed": False} | {
+            name: look[name] for name in ("engine", "missing_libraries", "certificates", "ansible_facts")
+        }
 
     def _declared(self, roles: Path, variables: Mapping[str, Any]) -> tuple[Any, dict[str, str]]:
         """Resolve every documented variable for this host; return them and a line for each that has no value."""
@@ -118,6 +122,13 @@ class ActionModule(ActionBase):
             site_spec=site_spec,
             wired=list(self._load(PROJECT / "group_vars" / "all" / "wiring.yml")),
         ), unresolved
+
+    def _libraries(self) -> dict[str, str]:
+        """Return what roles import on the target besides Python's own: name of the module to its package."""
+        found: dict[str, str] = {}
+        for role in self._roles:
+            found |= self._defaults.get(f"__{role.name}_libraries", {})
+        return found
 
     def _templar_for(self, variables: Mapping[str, Any], role: Path | None = None) -> Templar:
         """Return what resolves variables; roles' own are the weakest, and `role` is where templates are looked up."""

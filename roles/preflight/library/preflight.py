@@ -32,6 +32,11 @@ options:
   over:
     description: A run that is known to have ended.
     type: dict
+  libraries:
+    description: Names of modules that roles import on the target.
+    type: list
+    elements: str
+    default: []
   engine_dir:
     description: The engine's directory when the engine does not answer and cannot say it.
     type: path
@@ -67,6 +72,11 @@ engine:
   description: What the engine has, as the module C(engine_look) returns it.
   returned: always
   type: dict
+missing_libraries:
+  description: Those of O(libraries) that the target's Python does not find.
+  returned: when no other run works on the target
+  type: list
+  elements: str
 certificates:
   description: The certificates that the target trusts besides the public ones, in PEM form.
   returned: always
@@ -82,6 +92,7 @@ import glob
 import os
 import pathlib
 import re
+import shutil
 import socket
 import struct
 import sys
@@ -94,6 +105,7 @@ from ansible.module_utils.facts.namespace import PrefixFactNamespace
 from ansible.module_utils.facts.system.distribution import DistributionFactCollector
 from ansible.module_utils.facts.system.platform import PlatformFactCollector
 from ansible.module_utils.facts.system.service_mgr import ServiceMgrFactCollector
+from ansible.module_utils.libraries import interpreter, missing
 from ansible.module_utils.run_lock import acquire
 
 CERTIFICATES = "/usr/local/share/ca-certificates"
@@ -191,6 +203,7 @@ def main() -> None:
             "lock": {"type": "path", "required": True},
             "run": {"type": "dict", "required": True},
             "over": {"type": "dict"},
+            "libraries": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
@@ -214,11 +227,16 @@ def main() -> None:
     except OSError as error:
         module.fail_json(msg=str(error))
     engine_dir = (engine["info"] or {}).get("DockerRootDir") or module.params["engine_dir"]
+    missing_libraries = missing(parameters["libraries"])
     host = {
         "distribution": facts.get("ansible_distribution", ""),
         "distribution_version": facts.get("ansible_distribution_version", ""),
         "architecture": facts.get("ansible_architecture", ""),
         "python_version": list(sys.version_info[:3]),
+        "python": interpreter(),
+        "missing_libraries": missing_libraries,
+        # Where apt and the engine find what belongs to root: a program that is on every machine tells.
+        "root_path": shutil.which("ldconfig") is not None,
         "memory": memory(),
         "disks": {path: disk(path) for path in (data_dir, engine_dir)},
         "real_data_dir": data_dir,
@@ -226,7 +244,14 @@ def main() -> None:
         "engine": engine["info"] is not None,
         "containers": engine_containers(engine),
     }
-    module.exit_json(changed=False, host=host, engine=engine, certificates=trusted, ansible_facts=facts)
+    module.exit_json(
+        changed=False,
+        host=host,
+        engine=engine,
+        missing_libraries=missing_libraries,
+        certificates=trusted,
+        ansible_facts=facts,
+    )
 
 
 if __name__ == "__main__":
