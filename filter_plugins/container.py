@@ -13,7 +13,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
@@ -293,11 +293,21 @@ def kept_volumes(listing: Iterable[Mapping[str, Any]], declared: Iterable[str], 
     }
 
 
-def host_directories(volumes: Iterable[Mapping[str, str]], users: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Turn volumes into the directories that `host_files` keeps on the target (parents come first)."""
+def host_directories(
+    volumes: Iterable[Mapping[str, str]], users: Mapping[str, int], data_dir: str
+) -> list[dict[str, Any]]:
+    """Turn volumes into the directories that `host_files` keeps on the target (parents come first).
+
+    Those between the volumes' common place and a volume belong to nobody, but a container that has the upper one
+    mounted walks through them.
+    """
+    owners = {v["directory"]: users[v["owner"]] for v in volumes}
+    above = {str(parent) for directory in owners for parent in PurePosixPath(directory).parents}
+    between = {directory for directory in above if directory.startswith(f"{data_dir}/volumes/")} - set(owners)
+    owners |= dict.fromkeys(between, 0)
     return [
-        {"path": v["directory"], "owner": users[v["owner"]], "group": users[v["owner"]], "mode": "0755"}
-        for v in volumes
+        {"path": directory, "owner": owner, "group": owner, "mode": "0755"}
+        for directory, owner in sorted(owners.items())
     ]
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Files that are replaced as a whole: whoever reads one, or was cut off writing one, has the old or the new one.
 
+And directories that have the mode they are to have, whatever the umask of whoever makes them.
+
 Used by modules on the target, and by actions and scripts on the controller.
 """
 
@@ -18,6 +20,9 @@ TEMPORARY_PREFIX = ".new-"
 
 Hidden, and its name ends in no suffix: whoever reads all files of a kind in the directory does not take it for one.
 """
+
+PARENT_MODE = 0o755
+"""Of a directory that is made because one below it is declared."""
 
 
 def replace_file(path: Path, content: bytes | IO[bytes], *, mode: int, owner: int = -1, group: int = -1) -> None:
@@ -56,6 +61,22 @@ def replace_file(path: Path, content: bytes | IO[bytes], *, mode: int, owner: in
     finally:
         if directory is not None:
             os.close(directory)
+
+
+def make_directory(path: Path, *, mode: int, owner: int = -1, group: int = -1) -> None:
+    """Make a directory that is not there; those above it that are missing can be walked by everybody.
+
+    :param mode: all of its bits; the umask takes none away.
+    :param owner: number of the user; -1 for whoever makes it.
+    :param group: number of the group; -1 for the one that a new directory gets there.
+    """
+    for parent in reversed(path.parents):
+        if not parent.exists():
+            parent.mkdir()
+            parent.chmod(PARENT_MODE)
+    path.mkdir(mode=0o700)
+    os.chown(path, owner, group)
+    path.chmod(mode)
 
 
 def _open_directory(path: Path) -> int | None:

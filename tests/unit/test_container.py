@@ -647,8 +647,21 @@ class TestVolumes:
 
     def test_directories_belong_to_the_owner(self) -> None:
         volumes = container.container_volumes([service(self.toy)], "shop", "/d")
-        assert container.host_directories(volumes, {"redis": 611}) == [
+        assert container.host_directories(volumes, {"redis": 611}, "/d") == [
             {"path": "/d/volumes/data", "owner": 611, "group": 611, "mode": "0755"}
+        ]
+
+    def test_directories_between_a_volume_and_the_place_of_all_are_kept_as_well(self) -> None:
+        """Whoever has the upper one mounted walks through them; those above it belong to others."""
+        volumes = [
+            {"directory": "/d/volumes/sites", "owner": "nginx"},
+            {"directory": "/d/volumes/sites/blog/wp-content", "owner": "redis"},
+        ]
+        kept = container.host_directories(volumes, {"redis": 611, "nginx": 612}, "/d")
+        assert [(entry["path"], entry["owner"], entry["mode"]) for entry in kept] == [
+            ("/d/volumes/sites", 612, "0755"),
+            ("/d/volumes/sites/blog", 0, "0755"),
+            ("/d/volumes/sites/blog/wp-content", 611, "0755"),
         ]
 
 

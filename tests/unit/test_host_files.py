@@ -114,6 +114,19 @@ def test_refuses_names_outside(tmp_path: Path, name: str) -> None:
         run(tmp_path / "tree", files={name: "x"})
 
 
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o777])
+def test_modes_do_not_depend_on_the_umask(tmp_path: Path, umask: int) -> None:
+    """Neither do those of directories that were missing above: a service may have to walk through them."""
+    before = os.umask(umask)
+    try:
+        run(tmp_path / "a" / "b" / "tree")
+    finally:
+        os.umask(before)
+    modes = {name: (tmp_path / name).stat().st_mode & 0o7777 for name in ("a", "a/b", "a/b/tree", "a/b/tree/deep")}
+    assert modes == {"a": 0o755, "a/b": 0o755, "a/b/tree": 0o750, "a/b/tree/deep": 0o750}
+    assert (tmp_path / "a/b/tree/deep/er/token").stat().st_mode & 0o7777 == 0o440
+
+
 def test_refuses_a_file_in_place_of_a_directory(tmp_path: Path) -> None:
     (tmp_path / "tree").write_text("x")
     with pytest.raises(OSError, match="not a directory"):

@@ -30,7 +30,7 @@ from ansible.module_utils.tls_pairs import (
     valid_from,
     valid_until,
 )
-from ansible.module_utils.whole_files import TEMPORARY_PREFIX, replace_file
+from ansible.module_utils.whole_files import TEMPORARY_PREFIX, make_directory, replace_file
 
 try:
     from cryptography import x509
@@ -372,9 +372,7 @@ class Target:
         """Make a directory, or mend its owner and mode."""
         if not path.exists():
             if not self.check:
-                path.mkdir(parents=True)
-                path.chmod(mode)
-                os.chown(path, uid, gid)
+                make_directory(path, mode=mode, owner=uid, group=gid)
             self.changes.append(f"{path}: created")
             return
         self.keep_mode(path, uid, gid, mode)

@@ -159,7 +159,7 @@ from typing import IO, Any, NamedTuple
 
 from ansible.module_utils import contents
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.whole_files import replace_file
+from ansible.module_utils.whole_files import make_directory, replace_file
 
 
 class Content(NamedTuple):
@@ -207,9 +207,7 @@ class Reconciler:
             self.changes.append(f"{path}: created")
             if self.check:
                 return
-            path.mkdir(parents=True)
-            os.chown(path, owner, group)
-            path.chmod(mode)
+            make_directory(path, mode=mode, owner=owner, group=group)
             return
         self._ownership(path, owner, group, mode)
 
