@@ -14,10 +14,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # The tools come from .venv; Ansible's linters and molecule call each other by name.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-# Ansible needs a UTF-8 locale; C.UTF-8 exists on every Debian and Ubuntu.
-ifneq ($(shell locale charmap 2>/dev/null),UTF-8)
-export LC_ALL := C.UTF-8
-endif
+# A locale that exists and is UTF-8, whatever the caller's is; what one exists is decided in one place.
+export LC_ALL := $(shell . scripts/environment; echo "$$LC_ALL")
 
 ##@ Running the stack
 

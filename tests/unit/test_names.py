@@ -41,6 +41,7 @@ each_verb = pytest.mark.parametrize("verb", ["destroy", "rotate"])
 def test_make_hands_any_text_over_as_it_is(tmp_path: Path, name: str, verb: str) -> None:
     shutil.copy(PROJECT / "Makefile", tmp_path)
     write_script(tmp_path / "scripts/bootstrap", "true")
+    shutil.copy(PROJECT / "scripts/environment", tmp_path / "scripts")
     variable = f"PRESSDOCK_{verb.upper()}_NAME"
     write_script(tmp_path / "scripts/play", f'printf %s "${variable}" > name; printf "%s " "$@" > arguments')
     subprocess.run(["make", verb, f"NAME={name}", "ARGS=--check"], cwd=tmp_path, check=True)

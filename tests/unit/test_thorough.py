@@ -55,7 +55,8 @@ def test_marked_tests_are_deselected(tmp_path: Path, thorough: str, run: set[str
 def project(tmp_path: Path) -> Path:
     """Return a folder with scripts/test, stages that only say what they are, and every scenario's name."""
     (tmp_path / "scripts").mkdir()
-    shutil.copy(PROJECT / "scripts/test", tmp_path / "scripts/test")
+    for name in ("environment", "test"):
+        shutil.copy(PROJECT / "scripts" / name, tmp_path / "scripts" / name)
     shutil.copytree(PROJECT / "tests/gate", tmp_path / "tests/gate")
     for name, command in {"lint": "true", "stage": 'echo "$1 ${PRESSDOCK_TEST_THOROUGH-}" >> stages'}.items():
         (tmp_path / "scripts" / name).write_text(f"#!/bin/sh\n{command}\n", encoding="utf-8")
