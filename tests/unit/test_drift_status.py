@@ -63,7 +63,11 @@ def test_exit_status(tmp_path: Path, played: int, report: dict[str, Any] | None,
     # Of another time: it says nothing about this one.
     file.write_text(json.dumps(document(drift=5)))
     done = subprocess.run(
-        [tmp_path / "scripts/drift", "--file", file, "--limit=pier"], check=False, capture_output=True, text=True
+        [tmp_path / "scripts/drift", "--file", file, "--limit=pier"],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == status, done.stderr
     assert ("no host of the group stack" in done.stderr) is (report is NO_HOST)

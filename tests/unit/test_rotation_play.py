@@ -20,6 +20,7 @@ PARTS = (
     "filter_plugins",
     "group_vars",
     "inventory",
+    "inventory_plugins",
     "module_utils",
     "playbooks",
     "roles",
