@@ -41,7 +41,6 @@ def test_packages_of_the_flavours() -> None:
     assert {flavour: set(names) for flavour, names in packages.items()} == {
         "bare": set(BARE),
         "engine": set(ENGINE),
-        "browser": set(),
     }
 
 

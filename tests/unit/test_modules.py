@@ -10,11 +10,11 @@ import pytest
 import yaml
 from ansible.module_utils import basic
 
-from module_utils import contents, engine_api, handover, run_lock, whole_files
+from module_utils import contents, engine_api, handover, libraries, run_lock, whole_files
 from tests.support.load import load
 from tests.support.runs import PROJECT
 
-SHARED = (contents, engine_api, handover, run_lock, whole_files)
+SHARED = (contents, engine_api, handover, libraries, run_lock, whole_files)
 MODULES = [*PROJECT.glob("roles/*/library/*.py"), *PROJECT.glob("molecule/shared/library/*.py")]
 
 

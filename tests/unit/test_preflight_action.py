@@ -23,13 +23,19 @@ HOST: dict[str, Any] = {
     "distribution_version": "13.2",
     "architecture": "x86_64",
     "python_version": [3, 13, 5],
+    "python": {"path": "/usr/bin/python3", "packaged": True},
+    "missing_libraries": [],
+    "root_path": True,
     "memory": 16 * GIB,
     "disks": {"/srv/pressdock": {"free": 500 * GIB, "device": 1, "read_only": False}},
     "real_data_dir": "/srv/pressdock",
     "listeners": [],
     "containers": [],
 }
-LOOK = {"host": HOST, "engine": {"info": None}, "certificates": "pem", "ansible_facts": {"a": 1}, "changed": False}
+LOOK = {
+    "host": HOST, "engine": {"info": None}, "missing_libraries": ["requests"], "certificates": "pem",
+    "ansible_facts": {"a": 1}, "changed": False,
+}  # fmt: skip
 SITE: dict[str, Any] = {
     "domain": "blog.example.org",
     "title": "Blog",
@@ -45,6 +51,7 @@ def action(look: dict[str, Any] | None = None, **changes: Any) -> Action:
     variables = {
         **render.inventory_variables(),
         "inventory_hostname": "quay",
+        "ansible_check_mode": False,
         "ansible_config_file": "/nowhere/ansible.cfg",
         "stack_installation_key": KEY,
         "stack_installation_key_file": "",
@@ -72,7 +79,8 @@ def problems(**changes: Any) -> list[str]:
 def test_what_was_found_is_handed_on() -> None:
     checked = action()
     assert checked.run() == {
-        "changed": False, "engine": {"info": None}, "certificates": "pem", "ansible_facts": {"a": 1},
+        "changed": False, "engine": {"info": None}, "missing_libraries": ["requests"], "certificates": "pem",
+        "ansible_facts": {"a": 1},
     }  # fmt: skip
     ((name, arguments),) = checked.executed
     assert name == "preflight"

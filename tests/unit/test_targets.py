@@ -32,7 +32,6 @@ MODULES: dict[str, set[str]] = {
     "community.docker.docker_container": {"requests"},
     "community.docker.docker_container_copy_into": {"requests"},
     "community.docker.docker_container_exec": {"requests"},
-    "community.docker.docker_container_info": {"requests"},
     "community.docker.docker_host_info": {"requests"},
     "community.docker.docker_image": {"requests"},
     "community.docker.docker_image_remove": {"requests"},

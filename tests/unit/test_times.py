@@ -130,7 +130,8 @@ def test_a_page_without_a_place_for_them_is_refused(project: Path) -> None:
 def stage_folder(tmp_path: Path) -> Path:
     """Return a folder in which scripts/stage works."""
     (tmp_path / "scripts").mkdir()
-    shutil.copy(PROJECT / "scripts/stage", tmp_path / "scripts/stage")
+    for name in ("environment", "stage"):
+        shutil.copy(PROJECT / "scripts" / name, tmp_path / "scripts" / name)
     return tmp_path
 
 
