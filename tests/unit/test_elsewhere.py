@@ -131,11 +131,15 @@ def test_inventory_elsewhere_from_the_project(project: Path, elsewhere: Path, pl
 
 @pytest.mark.parametrize("playbook", ["site.yml", "playbooks/down.yml"])
 def test_several_inventories(project: Path, elsewhere: Path, playbook: str) -> None:
-    """Also one of the project's own among them: what comes later wins, as with any Ansible."""
-    arguments = [f"--inventory={elsewhere / name}" for name in ("more.yml", "hosts.yml")]
-    found = said(project, playbook, f"--inventory={project}/inventory/hosts.yml", *arguments, cwd=project)
-    assert set(found) == {"localhost", "pier", "quay"}
+    """With one of the project's own before them what lies beside theirs still wins, as the later one always does."""
+    theirs = [f"--inventory={elsewhere / name}" for name in ("more.yml", "hosts.yml")]
+    found = said(project, playbook, *theirs, cwd=project)
+    assert set(found) == {"pier", "quay"}
     assert all(values == DECLARED for values in found["quay"])
+    found = said(project, playbook, f"--inventory={project}/inventory/hosts.yml", *theirs, cwd=project)
+    assert set(found) == {"localhost", "pier", "quay"}
+    # But for the group's variables in the file of hosts itself: of all group_vars these come before.
+    assert all(values == {**DECLARED, "ftp": True} for values in found["quay"])
     assert all(values["name"] == "all" for values in found["pier"])
 
 
