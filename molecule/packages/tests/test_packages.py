@@ -1,4 +1,4 @@
-"""Packages of the distribution: those that are missing are installed, with nothing besides, and a check run knows which."""
+"""Packages of the distribution: those that are missing are installed, nothing besides, and a check run knows which."""
 
 from __future__ import annotations
 
