@@ -148,7 +148,7 @@ def test_services_are_told_what_lies_there(stack: Stack, told: dict[str, Any]) -
 
 def test_first_run_installs_what_it_needs(sequence: Sequence) -> None:
     """The library for the module, which is missing on a bare machine; and only once."""
-    assert ("Install | Install what the certificates are made with", "") in sequence.first.changed_items
+    assert ("Install what is missing", "") in sequence.first.changed_items
     assert sequence.repaired.changed_items == {ISSUE, ("Note what both services are told", "")}
 
 
