@@ -298,13 +298,13 @@ def host_directories(
 ) -> list[dict[str, Any]]:
     """Turn volumes into the directories that `host_files` keeps on the target (parents come first).
 
-    Those between the volumes' common place and a volume belong to nobody, but a container that has the upper one
-    mounted walks through them.
+    A container that has one above a volume mounted walks through those between the volumes' common place and that
+    volume. They may be a volume of a service that is not among these: whose they are is not said here.
     """
     owners = {v["directory"]: users[v["owner"]] for v in volumes}
     above = {str(parent) for directory in owners for parent in PurePosixPath(directory).parents}
     between = {directory for directory in above if directory.startswith(f"{data_dir}/volumes/")} - set(owners)
-    owners |= dict.fromkeys(between, 0)
+    owners |= dict.fromkeys(between, -1)
     return [
         {"path": directory, "owner": owner, "group": owner, "mode": "0755"}
         for directory, owner in sorted(owners.items())

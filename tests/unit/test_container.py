@@ -660,9 +660,15 @@ class TestVolumes:
         kept = container.host_directories(volumes, {"redis": 611, "nginx": 612}, "/d")
         assert [(entry["path"], entry["owner"], entry["mode"]) for entry in kept] == [
             ("/d/volumes/sites", 612, "0755"),
-            ("/d/volumes/sites/blog", 0, "0755"),
+            ("/d/volumes/sites/blog", -1, "0755"),
             ("/d/volumes/sites/blog/wp-content", 611, "0755"),
         ]
+
+    def test_a_directory_of_a_service_that_is_not_asked_keeps_its_owner(self) -> None:
+        """A run of one role alone knows the volumes of the others only as what lies above its own."""
+        volumes = [{"directory": "/d/volumes/sites/blog/wp-content", "owner": "redis"}]
+        kept = {entry["path"]: entry["owner"] for entry in container.host_directories(volumes, {"redis": 611}, "/d")}
+        assert kept["/d/volumes/sites"] == -1
 
 
 class TestContainers:

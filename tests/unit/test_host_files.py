@@ -362,6 +362,16 @@ def test_owners_of_what_is_there_are_mended_and_predicted(tree: Path, monkeypatc
     assert given == [(tree, UID + 1, GID), (tree, UID, GID + 1)]
 
 
+def test_a_directory_without_a_declared_owner_keeps_its_own(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is another service's: its mode alone is mended."""
+    monkeypatch.setattr(os, "chown", lambda *owner: pytest.fail(f"{owner}"))
+    reconciler = host_files.Reconciler(check=False)
+    reconciler.directory(tree, -1, -1, 0o750)
+    assert reconciler.changes == []
+    reconciler.directory(tree, -1, -1, 0o755)
+    assert reconciler.changes == [f"{tree}: mode"]
+
+
 def test_new_directories_belong_to_the_declared_owner_and_exist_with_their_parents(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,11 +26,11 @@ options:
         type: path
         required: true
       owner: &owner
-        description: Number of its user.
+        description: Number of its user; -1 for whoever it is.
         type: int
         default: 0
       group: &group
-        description: Number of its group.
+        description: Number of its group; -1 for whichever it is.
         type: int
         default: 0
       mode: &mode
@@ -271,7 +271,7 @@ class Reconciler:
 
     def _ownership(self, path: Path, owner: int, group: int, mode: int) -> None:
         status = path.stat()
-        if (status.st_uid, status.st_gid) != (owner, group):
+        if owner not in (-1, status.st_uid) or group not in (-1, status.st_gid):
             self.changes.append(f"{path}: owner")
             if not self.check:
                 os.chown(path, owner, group)
