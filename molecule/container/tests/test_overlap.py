@@ -163,7 +163,11 @@ def test_killed_run_is_finished_by_the_next(runs: Runs, stack: Stack, toy: Conta
         pytest.param("docker rename {name} {address}", True, marks=LATER),
         ("docker rename {name} {address}; docker run --detach --name {name} {image}", True),
         pytest.param("docker rename {name} {address}; docker create --name {name} {image}", True, marks=LATER),
-        ("docker stop {name}; docker rename {name} {address}; docker run --detach --name {name} {image}", False),
+        pytest.param(
+            "docker stop {name}; docker rename {name} {address}; docker run --detach --name {name} {image}",
+            False,
+            marks=LATER,
+        ),
         pytest.param("docker run --detach --name {name}.0123456789ab {image}", True, marks=LATER),
     ],
     ids=["set-aside", "successor-runs", "successor-created", "dead-one", "was-to-end"],
