@@ -127,8 +127,9 @@ def test_a_page_without_a_place_for_them_is_refused(project: Path) -> None:
 
 
 @pytest.fixture
-def stage_folder(tmp_path: Path) -> Path:
-    """Return a folder in which scripts/stage works."""
+def stage_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder in which scripts/stage works, with a record of its own: the outcomes are none of the job's that runs this."""
+    monkeypatch.setenv("STAGE_RECORD", str(tmp_path / "record"))
     (tmp_path / "scripts").mkdir()
     for name in ("environment", "stage"):
         shutil.copy(PROJECT / "scripts" / name, tmp_path / "scripts" / name)
@@ -142,6 +143,7 @@ def test_a_stage_notes_its_time(stage_folder: Path, command: str, outcome: str) 
     script = f'"{sys.executable}" -c "{busy}"; echo {{}} >> "$STAGE_TIMES"; {command}'
     done = subprocess.run(["scripts/stage", "toy", "sh", "-c", script], cwd=stage_folder, check=False)
     assert (done.returncode == 0) is (command == "true")
+    assert (stage_folder / "record").read_text(encoding="utf-8").split()[:2] == [outcome, "toy"]
     first, last = (stage_folder / times.MEASURED / "toy.jsonl").read_text(encoding="utf-8").splitlines()
     assert first == "{}"
     line = json.loads(last)
