@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import math
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -32,6 +33,9 @@ ISOLATION_OPTION = "com.docker.network.bridge.enable_icc"
 VOLUME_DRIVER = "local"
 VOLUME_OPTIONS = {"type": "none", "o": "bind"}
 """What makes a volume of the engine's stand for a directory of the host."""
+
+MARGIN_OF_CHECK = 5
+"""Seconds by which the engine waits longer for a health check than this has: for its start, and for its last words."""
 
 ENGINE_SOCKET = "/run/docker.sock"
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
@@ -642,16 +646,38 @@ def observation_mounts(engine: Mapping[str, Any]) -> list[str]:
     return mounts
 
 
-def container_health_check(check: Mapping[str, Any], engine: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Complete a health check: a container that starts is asked every second, by engines that can (25.0 and later).
+def container_health_check(
+    check: Mapping[str, Any],
+    interval: float,
+    timeout: float,
+    patience: float = 1,
+    engine: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Write a health check in the engine's words.
 
-    Others ask for the first time when the interval is over, and a run waits so long for each container.
+    Starting a program in a container costs the engine far more than what most of them do, and for ever. So it asks
+    seldom, and one answer counts: a check that fails is tried again within its time, by the base image's ``within``.
 
-    :param check: as the service declares it.
+    A container that starts is asked every second by engines that can (25.0 and later). Others ask for the first time
+    when the interval is over; there, `container_wait` asks.
+
+    :param check: as the service declares it: ``test``, ``start_period`` (seconds), ``seldom``.
+    :param interval: seconds between two checks; twice as many for one that is asked seldom.
+    :param timeout: seconds in which a check must succeed.
+    :param patience: how many times as long everything may take on this machine.
     :param engine: ``engine_look``'s ``info``; none where no engine answers yet.
     """
+    form, *command = check["test"]
+    limit = math.ceil(timeout * patience)
     major = str((engine or {}).get("ServerVersion") or "").partition(".")[0]
-    return {**check, "start_interval": "1s"} if major.isdigit() and int(major) >= 25 else dict(check)
+    return {
+        "test": [form, "within", str(limit), *command],
+        "interval": f"{interval * (2 if check.get('seldom') else 1):g}s",
+        "timeout": f"{limit + math.ceil(MARGIN_OF_CHECK * patience)}s",
+        "retries": 1,
+        "start_period": f"{math.ceil(check['start_period'] * patience)}s",
+        **({"start_interval": "1s"} if major.isdigit() and int(major) >= 25 else {}),
+    }
 
 
 def container_tmpfs(container: Mapping[str, Any], users: Mapping[str, int]) -> list[str]:

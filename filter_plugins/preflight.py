@@ -886,6 +886,25 @@ def adminer_problems(values: Mapping[str, Any]) -> list[str]:
     return problems
 
 
+WAITS = {
+    "stack_patience": (100, "float"),
+    "container_health_interval": (3600, "int"),
+    "container_health_timeout": (3600, "int"),
+    "container_healthy_timeout": (86400, "int"),
+}
+"""Variables that say how long something is waited for: the most that each may be, and its type."""
+
+
+def waiting_problems(values: Mapping[str, Any]) -> list[str]:
+    """Check what health checks and runs are given: with no time at all every container would be unhealthy at once."""
+    problems = []
+    for name, (most, kind) in WAITS.items():
+        number = coerced(values.get(name), kind)
+        if isinstance(number, int | float) and not isinstance(number, bool) and not 1 <= number <= most:
+            problems.append(f"{name}: {shown(values[name])}: must be 1 to {most}")
+    return problems
+
+
 def rate_problems(values: Mapping[str, Any]) -> list[str]:
     """Check the rates in nginx's notation, and how many requests may go beyond them."""
     problems = []
@@ -1052,7 +1071,7 @@ def declared_problems(declared: Declared) -> list[str]:
     problems += secret_problems(secrets)
     problems += ftp_problems(values) + source_problems(values) + cache_problems(values)
     problems += redis_problems(values) if coerced(values.get("stack_redis"), "bool") is not False else []
-    problems += adminer_problems(values) + rate_problems(values)
+    problems += adminer_problems(values) + rate_problems(values) + waiting_problems(values)
     problems += route_problems(values, domain_problem, wired="nginx_services" in declared.wired)
     problems += cadvisor_problems(values)
     problems += mail_problems(values) + opcode_problems(values) + drift_timer_problems(values)

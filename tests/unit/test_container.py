@@ -102,16 +102,38 @@ class TestBuildLines:
 
 
 class TestHealthCheck:
-    declared = {"test": ["CMD", "probe"], "interval": "7s", "start_period": "21s"}
+    declared = {"test": ["CMD", "probe", "x"], "start_period": 21}
+    usual = {
+        "test": ["CMD", "within", "9", "probe", "x"],
+        "interval": "17s",
+        "timeout": "14s",
+        "retries": 1,
+        "start_period": "21s",
+    }
 
     @pytest.mark.parametrize("version", ["25.0.0", "26.1.5+dfsg1"])
     def test_asks_often_at_the_start_where_the_engine_can(self, version: str) -> None:
-        completed = container.container_health_check(self.declared, {"ServerVersion": version})
-        assert completed == {**self.declared, "start_interval": "1s"}
+        completed = container.container_health_check(self.declared, 17, 9, 1, {"ServerVersion": version})
+        assert completed == {**self.usual, "start_interval": "1s"}
 
     @pytest.mark.parametrize("engine", [None, {}, {"ServerVersion": "20.10.24+dfsg1"}, {"ServerVersion": "dev"}])
-    def test_is_as_declared_elsewhere(self, engine: dict[str, str] | None) -> None:
-        assert container.container_health_check(self.declared, engine) == self.declared
+    def test_asks_at_the_interval_elsewhere(self, engine: dict[str, str] | None) -> None:
+        assert container.container_health_check(self.declared, 17, 9, engine=engine) == self.usual
+
+    def test_asks_tools_half_as_often(self) -> None:
+        assert container.container_health_check({**self.declared, "seldom": True}, 17, 9) == {
+            **self.usual,
+            "interval": "34s",
+        }
+
+    def test_gives_a_slow_machine_more_time_and_asks_as_often(self) -> None:
+        assert container.container_health_check(self.declared, 17, 9, 2.5) == {
+            "test": ["CMD", "within", "23", "probe", "x"],
+            "interval": "17s",
+            "timeout": "36s",
+            "retries": 1,
+            "start_period": "53s",
+        }
 
 
 class TestObservation:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -128,6 +130,56 @@ def test_a_missing_container_is_told_from_a_missing_engine(monkeypatch: pytest.M
     assert module.look(["there"]) == {"there": {"Id": "1"}}
     with pytest.raises(OSError, match="away"):
         module.look(["there", "gone"])
+
+
+TOLD = {"Status": "running", "Health": {"Status": "starting", "Log": []}}
+
+
+def checked(script: str, *, interval: int = 0, status: str = "starting") -> dict[str, Any]:
+    """Return the state of a container with a health check; engines from 25.0 on know an interval for its start."""
+    check = {"Test": ["CMD", "sh", "-c", script], **({"StartInterval": interval} if interval else {})}
+    return {"Config": {"Healthcheck": check}, "State": {**TOLD, "Health": {"Status": status, "Log": []}}}
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Put a client of the engine's on the path which runs what it is told here, and notes the container."""
+    program = tmp_path / "docker"
+    program.write_text(
+        f'#!/bin/sh\n[ "$1" = exec ] || exit 9\necho "$2" >> {tmp_path}/asked\nshift 2\nexec "$@"\n', encoding="utf-8"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    return tmp_path / "asked"
+
+
+def test_one_whose_engine_asks_late_is_asked_here(monkeypatch: pytest.MonkeyPatch, client: Path) -> None:
+    """Each with its own health check; the state says what it said."""
+    states = {"shop-one": checked("echo well"), "shop-two": checked("echo refused; exit 1")}
+    monkeypatch.setattr(module, "ask", lambda _, question: states[question.split("/")[2]])
+    found = module.look(states)
+    assert {name: (module.is_healthy(state), module.report(state)) for name, state in found.items()} == {
+        "shop-one": (True, "well"),
+        "shop-two": (False, "refused"),
+    }
+    assert found["shop-one"]["State"]["Status"] == "running"
+    assert sorted(client.read_text(encoding="utf-8").split()) == ["shop-one", "shop-two"]
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        checked("exit 0", interval=10**9),
+        checked("exit 0", status="unhealthy"),
+        {"Config": {"Healthcheck": {}}, "State": TOLD},
+        {"Config": {}, "State": TOLD},
+    ],
+    ids=["the engine asks", "the engine has asked", "no check", "none at all"],
+)
+def test_others_are_left_to_the_engine(monkeypatch: pytest.MonkeyPatch, client: Path, state: dict[str, Any]) -> None:
+    monkeypatch.setattr(module, "ask", lambda *_: state)
+    assert module.look(["shop-one"]) == {"shop-one": state}
+    assert not client.exists()
 
 
 def test_the_explanation_says_what_is_known() -> None:

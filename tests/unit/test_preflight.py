@@ -933,6 +933,30 @@ def test_rates_refused(rate: Any) -> None:
     assert problem == "nginx_service_burst: -1: must be at least 0"
 
 
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [
+        ("stack_patience", 100),
+        ("container_health_interval", 3600),
+        ("container_health_timeout", 3600),
+        ("container_healthy_timeout", 86400),
+    ],
+)
+def test_waiting_takes_some_time_and_ends(name: str, most: int) -> None:
+    for value in (1, "7", most):
+        assert preflight.waiting_problems({name: value}) == []
+    for value in (0, most + 1):
+        assert preflight.waiting_problems({name: value}) == [f"{name}: {value}: must be 1 to {most}"]
+    assert preflight.waiting_problems({name: "x"}) == [], "a wrong type has a line already"
+
+
+@pytest.mark.parametrize("patience", [0.9, float("nan"), float("inf")])
+def test_a_machine_is_not_quicker_than_an_ordinary_one(patience: float) -> None:
+    assert preflight.waiting_problems({"stack_patience": 1.5}) == []
+    (problem,) = preflight.waiting_problems({"stack_patience": patience})
+    assert problem.endswith("must be 1 to 100")
+
+
 # --- Limits of PHP --------------------------------------------------------------------------------------------------
 
 

@@ -128,7 +128,7 @@ def test_a_page_without_a_place_for_them_is_refused(project: Path) -> None:
 
 @pytest.fixture
 def stage_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder in which scripts/stage works, with a record of its own: the outcomes are none of the job's that runs this."""
+    """Return a folder in which scripts/stage works, with a record that is not that of the job which runs this."""
     monkeypatch.setenv("STAGE_RECORD", str(tmp_path / "record"))
     (tmp_path / "scripts").mkdir()
     for name in ("environment", "stage"):
