@@ -623,6 +623,8 @@ def container_mounts(
         mounts.append(f"{data_dir}/configuration/{container['name']}:{container['configuration']}:ro")
     if container.get("observes_host"):
         mounts += observation_mounts(engine or {})
+    elif container.get("asks_engine"):
+        mounts.append(f"{ENGINE_SOCKET}:{ENGINE_SOCKET}:ro")
     return mounts
 
 
@@ -647,13 +649,13 @@ def observation_mounts(engine: Mapping[str, Any]) -> list[str]:
 
 
 def container_health_check(
-    check: Mapping[str, Any],
+    container: Mapping[str, Any],
     interval: float,
     timeout: float,
     patience: float = 1,
     engine: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Write a health check in the engine's words.
+    """Write a container's health check in the engine's words.
 
     Starting a program in a container costs the engine far more than what most of them do, and for ever. So it asks
     seldom, and one answer counts: a check that fails is tried again within its time, by the base image's ``within``.
@@ -661,17 +663,25 @@ def container_health_check(
     A container that starts is asked every second by engines that can (25.0 and later). Others ask for the first time
     when the interval is over; there, `container_wait` asks.
 
-    :param check: as the service declares it: ``test``, ``start_period`` (seconds), ``seldom``.
+    The check of a container that starts as root becomes its user first.
+
+    :param container: as the service declares it; its ``healthcheck`` has ``test``, ``start_period`` (seconds) and
+        ``seldom``.
     :param interval: seconds between two checks; twice as many for one that is asked seldom.
     :param timeout: seconds in which a check must succeed.
     :param patience: how many times as long everything may take on this machine.
     :param engine: ``engine_look``'s ``info``; none where no engine answers yet.
     """
+    check = container["healthcheck"]
     form, *command = check["test"]
+    user = container["user"]
+    become = (
+        ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if container.get("starts_as_root") else []
+    )
     limit = math.ceil(timeout * patience)
     major = str((engine or {}).get("ServerVersion") or "").partition(".")[0]
     return {
-        "test": [form, "within", str(limit), *command],
+        "test": [form, *become, "within", str(limit), *command],
         "interval": f"{interval * (2 if check.get('seldom') else 1):g}s",
         "timeout": f"{limit + math.ceil(MARGIN_OF_CHECK * patience)}s",
         "retries": 1,

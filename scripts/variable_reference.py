@@ -23,8 +23,8 @@ REFERENCE = Path("docs/variables.md")
 SHARED = ("preflight", "stack")
 # The order of a converge; a role that is not named here comes after them.
 ORDER = [
-    "preflight", "docker", "base_image", "mariadb", "redis", "wordpress", "adminer", "nginx", "ftp", "cadvisor",
-    "drift_timer", "certificates", "container", "packages",
+    "preflight", "docker", "base_image", "mariadb", "redis", "wordpress", "adminer", "nginx", "ftp", "healer",
+    "cadvisor", "drift_timer", "certificates", "container", "packages",
 ]  # fmt: skip
 
 HEAD = """\

@@ -23,23 +23,41 @@ class Expectation:
     """Whether an unbroken range of container ports is published besides."""
     passing_root: frozenset[str] = frozenset()
     """Programs that may be root for the moment in which they become somebody else."""
-    observes: bool = False
-    """Whether it looks at the engine and at the host: by the mounts that checks.py lists, none of them writable, and
-    with the group of the engine's socket."""
+    observes: frozenset[tuple[str, str]] = frozenset()
+    """What it sees of the host, place there and in the container: nothing of it writable. With the engine's socket it
+    has this file's group."""
     ports: frozenset[str] = frozenset()
     """Container ports that are published."""
 
 
+SOCKET = ("/run/docker.sock", "/run/docker.sock")
+HOST = frozenset(
+    {
+        SOCKET,
+        ("/sys", "/sys"),
+        ("/proc", "/rootfs/proc"),
+        ("/var/lib/docker", "/rootfs/var/lib/docker"),
+        ("/run/containerd/containerd.sock", "/run/containerd/containerd.sock"),
+    }
+)
+
 SERVICES = {
     "adminer": Expectation(user=615),
-    # As root for as long as it takes to become another user. Who may ask the engine may do everything on the host: no
-    # second service may.
+    # As root for as long as it takes to become another user. Who may ask the engine may do everything on the host:
+    # these two may, and no third one.
     "cadvisor": Expectation(
         user=616,
         program="cadvisor",
         capabilities=frozenset({"DAC_READ_SEARCH", "SETGID", "SETUID"}),
         passing_root=frozenset({"setpriv"}),
-        observes=True,
+        observes=HOST,
+    ),
+    "healer": Expectation(
+        user=617,
+        program="python3",
+        capabilities=frozenset({"SETGID", "SETUID"}),
+        passing_root=frozenset({"setpriv"}),
+        observes=frozenset({SOCKET}),
     ),
     # As root for as long as it takes to become another user: setpriv does that for PID 1 and the health check.
     "ftp": Expectation(

@@ -102,7 +102,8 @@ class TestBuildLines:
 
 
 class TestHealthCheck:
-    declared = {"test": ["CMD", "probe", "x"], "start_period": 21}
+    check = {"test": ["CMD", "probe", "x"], "start_period": 21}
+    declared = {"user": "redis", "healthcheck": check}
     usual = {
         "test": ["CMD", "within", "9", "probe", "x"],
         "interval": "17s",
@@ -121,7 +122,9 @@ class TestHealthCheck:
         assert container.container_health_check(self.declared, 17, 9, engine=engine) == self.usual
 
     def test_asks_tools_half_as_often(self) -> None:
-        assert container.container_health_check({**self.declared, "seldom": True}, 17, 9) == {
+        assert container.container_health_check(
+            {"user": "redis", "healthcheck": {**self.check, "seldom": True}}, 17, 9
+        ) == {
             **self.usual,
             "interval": "34s",
         }
@@ -134,6 +137,17 @@ class TestHealthCheck:
             "retries": 1,
             "start_period": "53s",
         }
+
+    def test_becomes_the_user_of_a_container_that_starts_as_root(self) -> None:
+        completed = container.container_health_check({**self.declared, "starts_as_root": True}, 17, 9)
+        assert completed["test"] == [
+            "CMD", "setpriv", "--reuid=redis", "--regid=redis", "--clear-groups", "within", "9", "probe", "x",
+        ]  # fmt: skip
+
+
+def test_who_asks_the_engine_gets_its_socket_and_no_more() -> None:
+    mounts = container.container_mounts({"secrets_digest": "", "asks_engine": True}, "shop", "/srv/shop", {})
+    assert mounts == ["/run/docker.sock:/run/docker.sock:ro"]
 
 
 class TestObservation:

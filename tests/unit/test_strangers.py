@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -137,3 +139,39 @@ def test_the_module_names_both_kinds_and_asks_no_engine_that_is_not_there(
     monkeypatch.setattr(strangers, "SOCKET", str(tmp_path / "nobody"))
     answer = run_module(strangers, **parameters)
     assert (answer["strangers"], answer["ailing"]) == ([program], [])
+
+
+NOW = dt.datetime(2026, 11, 30, 12, 0, tzinfo=dt.UTC)
+
+
+def heal(hours: float, name: str, why: str = "it does nothing") -> dict[str, str]:
+    """Return an entry of the healer's record, so many hours old."""
+    return {"at": (NOW - dt.timedelta(hours=hours)).isoformat(), "container": name, "why": why}
+
+
+def test_what_the_healer_did_is_told_for_a_day() -> None:
+    record = json.dumps({"heals": [heal(30, "shop-ftp"), heal(25, "shop-nginx"), heal(23, "shop-nginx"),
+                                   heal(1.5, "shop-nginx", "it hung"), heal(2, "shop-adminer")]})  # fmt: skip
+    when = "was started again by the healer, {} within a day, last at 2026-11-30T10:{}:00Z: {}"
+    assert strangers.healed_containers(record, NOW) == [
+        f"container shop-adminer {when.format('1 time', '00', 'it does nothing')}",
+        f"container shop-nginx {when.format('2 times', '30', 'it hung')}",
+    ]
+
+
+@pytest.mark.parametrize("text", ["", '{"heals": []}'])
+def test_a_healer_without_work_is_not_told_of(text: str) -> None:
+    assert strangers.healed_containers(text, NOW) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"heals": [3]}', '{"heals": [{"at": "yesterday", "container": "", "why": ""}]}']
+)
+def test_a_record_that_somebody_changed_is_told(text: str) -> None:
+    assert strangers.healed_containers(text, NOW) == ["the healer's record cannot be read"]
+
+
+def test_a_stack_without_a_healer_has_no_record(tmp_path: Path) -> None:
+    assert strangers.read(str(tmp_path / "heals.json")) == ""
+    (tmp_path / "heals.json").write_text("x", encoding="utf-8")
+    assert strangers.read(str(tmp_path / "heals.json")) == "x"

@@ -10,10 +10,10 @@ from tests.support.runs import Runs
 from tests.support.sites import Site
 from tests.support.stack import Stack
 
-OPTIONAL = {"adminer", "cadvisor", "ftp", "redis"}
+OPTIONAL = {"adminer", "cadvisor", "ftp", "healer", "redis"}
 TOOLS = ("adminer", "cadvisor")
 PORT = 8444
-EDGES = {"admin-database", "cache", "cache-harbour", "cache-market", "tool-adminer", "tool-cadvisor"}
+EDGES = {"admin-database", "cache", "cache-harbour", "cache-market", "healer", "tool-adminer", "tool-cadvisor"}
 """Networks that exist for them alone."""
 
 

@@ -12,7 +12,8 @@ description:
   - Containers on the stack's networks, or in the network namespace of one of its containers, that do not carry its
     label, with the ports that they publish.
   - Programs among the uploads of the stack's sites. The web server does not run them, but somebody tried.
-  - Containers of the stack that are made as declared and do not work, unhealthy ones and those that fall over.
+  - Containers of the stack that are made as declared and do not work, unhealthy ones and those that fall over; and
+    those that the healer has started again within a day.
 options:
   stack:
     description: Name of the stack, as its label carries it.
@@ -53,6 +54,8 @@ ailing:
   sample: ["container pressdock-adminer is unhealthy"]
 """
 
+import datetime as dt
+import json
 import os
 import re
 from typing import Any
@@ -61,6 +64,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.engine_api import SOCKET, STACK_LABEL, ask
 
 PROGRAM = re.compile(r"\.(?:ph(?:p[0-9]?|ps|tml?|ar)|cgi|p[ly]|sh)$", re.IGNORECASE)
+HEALS = os.path.join("healer", "heals.json")
+"""The healer's record, below the volumes."""
+DAY = dt.timedelta(days=1)
 MOST = 20
 """Files that are named of each site; the rest is counted."""
 
@@ -142,6 +148,40 @@ def programs(volumes: str) -> list[str]:
     return found
 
 
+def healed_containers(text: str, now: dt.datetime) -> list[str]:
+    """List what the healer has started again within a day, from its record (roles/healer/files/healer.py).
+
+    :param text: of its file, empty where there is none. What cannot be read is told, for somebody has changed it.
+    """
+    if not text:
+        return []
+    try:
+        heals = [
+            (dt.datetime.fromisoformat(one["at"]).astimezone(dt.UTC), one["container"], one["why"])
+            for one in json.loads(text)["heals"]
+        ]
+    except (ValueError, KeyError, TypeError):
+        return ["the healer's record cannot be read"]
+    found: dict[str, list[tuple[dt.datetime, str]]] = {}
+    for at, name, why in heals:
+        if now - at < DAY:
+            found.setdefault(name, []).append((at, why))
+    return [
+        f"container {name} was started again by the healer, {len(times)} time{'' if len(times) == 1 else 's'} within a"
+        f" day, last at {times[-1][0]:%Y-%m-%dT%H:%M:%SZ}: {times[-1][1]}"
+        for name, times in sorted(found.items())
+    ]
+
+
+def read(path: str) -> str:
+    """Return a file's text, empty where there is none."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
@@ -157,7 +197,8 @@ def main() -> None:
     module.exit_json(
         changed=False,
         strangers=foreign_containers(containers, networks, stack) + programs(module.params["volumes"]),
-        ailing=ailing_containers(containers, stack),
+        ailing=ailing_containers(containers, stack)
+        + healed_containers(read(os.path.join(module.params["volumes"], HEALS)), dt.datetime.now(dt.UTC)),
     )
 
 
