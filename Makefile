@@ -82,6 +82,9 @@ mutants: venv-test ## Take comparisons out, and see the drift suite notice each 
 bench: venv ## Measure converges and requests (minutes; uses a stack of its own)
 	@python bench/run.py $(ARGS)
 
+.PHONY: bench-idle
+bench-idle: venv ## Measure what the running stack costs while nobody visits it (ten minutes)
+	@python bench/idle.py $(ARGS)
 .PHONY: bench-growth
 bench-growth: venv ## Measure runs that change nothing, with more sites and machines (half an hour)
 	@python bench/growth.py $(ARGS)
