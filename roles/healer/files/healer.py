@@ -245,21 +245,24 @@ def all_stopped(processes: Mapping[str, Any]) -> bool:
     )
 
 
-def was_wished(events: Iterable[Mapping[str, Any]]) -> bool:
-    """Say whether somebody ended a container.
+def has_ended_by_itself(events: Iterable[Mapping[str, Any]]) -> bool:
+    """Say whether a container is known to have ended, and nobody has ended it.
 
     `docker stop` is told as such; `docker kill` only by its signal, and another signal (HUP: load your configuration
     again) is no wish to end.
 
-    :param events: what the engine tells of its last minutes.
+    :param events: what the engine tells of its last minutes, in their order. It remembers a few hundred, of all
+        containers; without that of the end, nobody knows how it came.
     """
+    ended = wished = False
     for event in events:
-        attributes = (event.get("Actor") or {}).get("Attributes") or {}
-        if event.get("Action") in ("stop", "restart"):
-            return True
-        if event.get("Action") == "kill" and str(attributes.get("signal")) in ENDING:
-            return True
-    return False
+        action, attributes = event.get("Action"), (event.get("Actor") or {}).get("Attributes") or {}
+        if action == "start":
+            # What came before belongs to an earlier life.
+            ended = wished = False
+        ended = ended or action == "die"
+        wished = wished or action == "stop" or (action == "kill" and str(attributes.get("signal")) in ENDING)
+    return ended and not wished
 
 
 def idle_part(before: Iterable[int], after: Iterable[int]) -> float:
@@ -322,14 +325,13 @@ class Engine:
         if policy != "unless-stopped" or str(told["State"]["FinishedAt"]).startswith("0001"):
             return False
         end = engine_time(told["State"]["FinishedAt"])
-        wanted = quote(json.dumps({"container": [identifier], "event": ["die", "kill", "stop", "restart"]}))
+        wanted = quote(json.dumps({"container": [identifier], "event": ["start", "die", "kill", "stop"]}))
         # `stop` is told a little later than the end. What lies in the future the engine would wait for.
         text = self.ask(
             "GET", f"/events?since={end - WINDOW:.0f}&until={min(end + 60, time.time()):.0f}&filters={wanted}"
         )
         events = [json.loads(line) for line in text.splitlines() if line.strip()]
-        # The engine remembers a few hundred events. Without that of the end, nobody knows how it came.
-        return any(event.get("Action") == "die" for event in events) and not was_wished(events)
+        return has_ended_by_itself(events)
 
     def heal(self, heal: Heal) -> None:
         """Start a container again."""
