@@ -29,6 +29,7 @@ from filter_plugins.multisite import between_problems, multisite_problems
 from filter_plugins.nginx import route_problems
 from filter_plugins.packages import site_package_problems
 from filter_plugins.secrets import parse_key
+from filter_plugins.sizing import AUTO, site_memory
 from filter_plugins.smtp import smtp_problems
 
 DISTRIBUTIONS = {"Debian": ("12", "13"), "Ubuntu": ("24.04",)}
@@ -37,6 +38,12 @@ CONTROLLER_PYTHON = (3, 11)
 TARGET_PYTHON = (3, 9)
 # A stack that runs already needs room for a rebuilt image, not for everything: this part of the minimum.
 RUNNING_DISK_PART = 10
+
+# What a small Debian with the engine works with, and what the engine needs for each container besides.
+SYSTEM_BYTES = 256 * 1024**2
+CONTAINER_BYTES = 8 * 1024**2
+# The largest of what needs memory that a message names.
+NEEDS_NAMED = 5
 
 SHORTEST_SECRET = 12
 LONGEST_SECRET = 1024
@@ -55,8 +62,11 @@ REDIS_FORBIDDEN = frozenset((
     "keys", "latency", "migrate", "module", "monitor", "psync", "replicaof", "restore-asking", "save", "script",
     "shutdown", "slaveof", "slowlog", "swapdb", "sync",
 ))  # fmt: skip
+# What the web server works with besides the bodies of uploads.
+WEB_SERVER_BYTES = 32 * 1024**2
 # What PHP takes for compiled files at least; with less it does not start.
 SMALLEST_OPCODE_CACHE = 8 * 1024**2
+SMALLEST_MACHINE = 512 * 1024**2
 # Words of examples and of the lists that attackers try first. What is left of a secret without them must still be one.
 PLACEHOLDERS = (
     "administrator", "changeit", "changeme", "placeholder", "password", "passw0rd", "p4ssw0rd", "p@ssw0rd", "passwort",
@@ -126,7 +136,8 @@ class Declared:
 
     `specs` holds the options of all roles' entry points by variable name, `known` the names of all variables that
     roles have, `names` those of all that are set, `wired` those that are computed from others, `containers` one dict a
-    container of the stack (service, name, ports, memory). `sound` tells whether nothing was wrong so far.
+    container of the stack (service, name, ports, memory, memory_needed). `sound` tells whether nothing was wrong so
+    far.
     """
 
     values: Mapping[str, Any]
@@ -740,13 +751,38 @@ def resource_problems(host: Mapping[str, Any], disk_min: Any, memory_min: Any, r
 
 
 def limit_problems(containers: Iterable[Mapping[str, Any]], memory: int) -> list[str]:
-    """Check that the containers' memory limits fit into the target's memory together."""
-    limits = {str(c["name"]): size_of(c["memory"]) or 0 for c in containers if c.get("memory") is not None}
-    total = sum(limits.values())
+    """Check that no container may use more memory than the target has: such a limit protects nobody.
+
+    Together they may: limits are ceilings, which containers do not reach all at once.
+    """
+    return [
+        f"memory limit of {container['name']}: {gigabytes(limit)}: the target has {gigabytes(memory)}"
+        for container in containers
+        if (limit := size_of(container.get("memory")) or 0) > memory
+    ]
+
+
+def need_problems(containers: Iterable[Mapping[str, Any]], memory: int) -> list[str]:
+    """Check that the target's memory holds what the system and the containers work with in the long run.
+
+    Swap does not count, for no container may use any.
+
+    :param containers: with ``memory_needed``; one without it counts for nothing but its share of the engine.
+    """
+    needs = {str(c["name"]): size_of(c.get("memory_needed")) or 0 for c in containers}
+    system = SYSTEM_BYTES + CONTAINER_BYTES * len(needs)
+    total = system + sum(needs.values())
     if total <= memory:
         return []
-    parts = ", ".join(f"{name} {gigabytes(limit)}" for name, limit in sorted(limits.items()))
-    return [f"memory limits: {gigabytes(total)} ({parts}): the target has {gigabytes(memory)}"]
+    largest = sorted({**needs, "system and engine": system}.items(), key=lambda need: (-need[1], need[0]))
+    named, rest = largest[:NEEDS_NAMED], largest[NEEDS_NAMED:]
+    parts = [f"{name} {gigabytes(need)}" for name, need in named]
+    parts += [f"{len(rest)} more {gigabytes(sum(need for _, need in rest))}"] if rest else []
+    problem = (
+        f"memory: {gigabytes(memory)}: the stack needs {gigabytes(total)} ({', '.join(parts)}): take a larger machine, "
+        "fewer sites or services, or smaller caches (mariadb_memory, redis_memory)"
+    )
+    return [problem]
 
 
 def buffer_problems(values: Mapping[str, Any]) -> list[str]:
@@ -758,6 +794,12 @@ def buffer_problems(values: Mapping[str, Any]) -> list[str]:
     return []
 
 
+def declared_site_memory(site: Mapping[str, Any], values: Mapping[str, Any]) -> int | None:
+    """Return the bytes that a site's container may use."""
+    names = ("wordpress_memory", "wordpress_workers", "wordpress_memory_limit")
+    return size_of(site_memory(site, *(values.get(name) for name in names)))
+
+
 def worker_problems(values: Mapping[str, Any]) -> list[str]:
     """Check for every site that its PHP workers, each using its whole memory limit, fit into the container."""
     problems = []
@@ -766,11 +808,48 @@ def worker_problems(values: Mapping[str, Any]) -> list[str]:
         declared = site if isinstance(site, Mapping) else {}
         workers = coerced(declared.get("workers", values.get("wordpress_workers")), "int")
         each = size_of(declared.get("memory_limit", values.get("wordpress_memory_limit")))
-        limit = size_of(declared.get("memory", values.get("wordpress_memory")))
+        limit = declared_site_memory(declared, values)
         if isinstance(workers, int) and not isinstance(workers, bool) and each and limit and workers * each > limit:
             problems.append(
                 f"wordpress_sites.{name}: {workers} workers of {gigabytes(each)} (memory_limit) need "
                 f"{gigabytes(workers * each)}: the container's memory is {gigabytes(limit)}"
+            )
+    return problems
+
+
+def sizing_problems(values: Mapping[str, Any]) -> list[str]:
+    """Check which machine the memory limits are made for."""
+    sizing = values.get("stack_sizing", AUTO)
+    if sizing == AUTO or not isinstance(sizing, str | int):
+        return []
+    size = size_of(sizing)
+    if size is None:
+        return [f"stack_sizing: {shown(sizing)}: must be {AUTO}, or the memory of a machine such as 2g"]
+    return [f"stack_sizing: {shown(sizing)}: must be at least 512m"] if size < SMALLEST_MACHINE else []
+
+
+def upload_problems(values: Mapping[str, Any]) -> list[str]:
+    """Check that the web server has room for the largest upload, and memory besides."""
+    memory = size_of(values.get("nginx_memory"))
+    declared = values.get("nginx_temporary_size")
+    room = size_of(declared) if declared else memory and memory // 2
+    if not memory or not room:
+        return []
+    room_text = f"{gigabytes(room)}{'' if declared else ', half of nginx_memory'}"
+    problems = []
+    if room > memory - WEB_SERVER_BYTES:
+        problems.append(
+            f"nginx_temporary_size: {room_text}: must leave {gigabytes(WEB_SERVER_BYTES)} of nginx_memory "
+            f"({gigabytes(memory)})"
+        )
+    sites = values.get("wordpress_sites")
+    for name, site in sites.items() if isinstance(sites, Mapping) else ():
+        own = site.get("upload_limit") if isinstance(site, Mapping) else None
+        upload = size_of(own or values.get("wordpress_upload_limit"))
+        if upload and upload > room:
+            problems.append(
+                f"wordpress_sites.{name}: upload_limit is {gigabytes(upload)}: must be at most nginx_temporary_size "
+                f"({room_text})"
             )
     return problems
 
@@ -1002,7 +1081,7 @@ def opcode_problems(values: Mapping[str, Any]) -> list[str]:
     for name, site in sites.items() if isinstance(sites, Mapping) else ():
         declared = site if isinstance(site, Mapping) else {}
         cache = size_of(declared.get("opcache_memory", values.get("wordpress_opcache_memory")))
-        limit = size_of(declared.get("memory", values.get("wordpress_memory")))
+        limit = declared_site_memory(declared, values)
         if cache and cache < SMALLEST_OPCODE_CACHE:
             problems.append(
                 f"wordpress_sites.{name}: opcache_memory is {gigabytes(cache)}: PHP needs "
@@ -1075,6 +1154,7 @@ def declared_problems(declared: Declared) -> list[str]:
     problems += route_problems(values, domain_problem, wired="nginx_services" in declared.wired)
     problems += cadvisor_problems(values)
     problems += mail_problems(values) + opcode_problems(values) + drift_timer_problems(values)
+    problems += sizing_problems(values) + upload_problems(values)
     return problems + buffer_problems(values) + worker_problems(values)
 
 
@@ -1090,7 +1170,8 @@ def host_problems(declared: Declared, host: Mapping[str, Any]) -> list[str]:
         host, values.get("preflight_disk_min"), values.get("preflight_memory_min"), running=running
     )
     problems += port_problems(declared.containers, host["listeners"], host["containers"], stack, declared.sound)
-    return problems + limit_problems(declared.containers, host["memory"])
+    problems += limit_problems(declared.containers, host["memory"])
+    return problems + need_problems(declared.containers, host["memory"])
 
 
 class FilterModule:

@@ -244,7 +244,7 @@ def test_service_is_complete(role: str, variable_set: str) -> None:
         assert re.fullmatch(r"[a-z][a-z0-9-]*", container["name"])
         assert container["user"] in resolve(role, "base_image_users", variable_set)
         assert all(isinstance(word, str) for word in container["command"])
-        assert set(container["limits"]) == {"memory", "cpus", "pids"}
+        assert set(container["limits"]) == {"memory", "memory_needed", "cpus", "pids"}
         assert container["healthcheck"]["test"][0] == "CMD"
         assert container["stop"]["signal"].startswith("SIG")
         assert int(container["stop"]["timeout"]) > 0

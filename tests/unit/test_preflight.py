@@ -705,15 +705,36 @@ def test_one_disk_is_one_problem() -> None:
     assert [problem.split(":")[0] for problem in problems] == ["disk below /a", "disk below /c"]
 
 
-def test_limits_fit_into_the_memory() -> None:
+def test_each_limit_fits_into_the_memory() -> None:
     containers: list[dict[str, Any]] = [
         {"name": "a", "memory": "1g"},
         {"name": "b", "memory": "512m"},
         {"name": "c", "memory": None},
     ]
-    assert preflight.limit_problems(containers, 2 * GIB) == []
-    (problem,) = preflight.limit_problems(containers, GIB)
-    assert problem == "memory limits: 1.5 GiB (a 1.0 GiB, b 512 MiB): the target has 1.0 GiB"
+    assert preflight.limit_problems(containers, GIB) == []
+    (problem,) = preflight.limit_problems(containers, GIB - 1)
+    assert problem == "memory limit of a: 1.0 GiB: the target has 1024 MiB"
+
+
+def test_what_is_needed_fits_into_the_memory() -> None:
+    """The system's 256 MiB, 8 MiB for each container, and what they say: to the byte."""
+    containers = [{"name": "a", "memory_needed": "300m"}, {"name": "b", "memory_needed": "400m"}, {"name": "c"}]
+    needed = (256 + 3 * 8 + 700) << 20
+    assert preflight.need_problems(containers, needed) == []
+    (problem,) = preflight.need_problems(containers, needed - 1)
+    assert problem == (
+        "memory: 980 MiB: the stack needs 980 MiB (b 400 MiB, a 300 MiB, system and engine 280 MiB, c 0 MiB): take a "
+        "larger machine, fewer sites or services, or smaller caches (mariadb_memory, redis_memory)"
+    )
+
+
+def test_of_many_needs_the_largest_are_named() -> None:
+    containers = [{"name": f"site{number}", "memory_needed": f"{100 + number}m"} for number in range(20)]
+    (problem,) = preflight.need_problems(containers, GIB)
+    assert (
+        "(system and engine 416 MiB, site19 119 MiB, site18 118 MiB, site17 117 MiB, site16 116 MiB, 16 more "
+        in problem
+    )
 
 
 @pytest.mark.parametrize(

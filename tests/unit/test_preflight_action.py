@@ -262,7 +262,7 @@ class TestContainers:
     def containers(self, **changes: Any) -> dict[str, dict[str, Any]]:
         """Return all containers by their names."""
         checked = action(**changes)
-        checked.plugin._declared(module.PROJECT / "roles", checked.variables)
+        checked.plugin._read_roles(module.PROJECT / "roles")
         return {one["name"]: one for one in checked.plugin._containers(checked.variables)}
 
     def test_have_their_ports_and_memory(self) -> None:

@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 
-from module_utils import engine_api, run_lock
+from module_utils import engine_api, libraries, run_lock
 from tests.support.engine import Engine
 from tests.support.load import load
 
 # On a target module_utils have these names.
 sys.modules["ansible.module_utils.engine_api"] = engine_api
+sys.modules["ansible.module_utils.libraries"] = libraries
 sys.modules["ansible.module_utils.run_lock"] = run_lock
 module = load("roles/preflight/library/preflight.py", "preflight_module")
 lock_module = load("roles/preflight/library/run_lock.py", "run_lock_module")
@@ -70,6 +71,7 @@ def test_the_machine_is_described(look: Look, tmp_path: Path) -> None:
     )
     assert host["distribution"]
     assert "ansible_service_mgr" in facts
+    assert facts["ansible_memtotal_mb"] == host["memory"] // 1024**2
     assert all(name.startswith("ansible_") for name in facts)
 
 

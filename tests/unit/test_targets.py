@@ -25,6 +25,7 @@ MODULES: dict[str, set[str]] = {
     "ansible.builtin.copy": set(),
     "ansible.builtin.file": set(),
     "ansible.builtin.getent": set(),
+    "ansible.builtin.setup": set(),
     "ansible.builtin.slurp": set(),
     "ansible.builtin.stat": set(),
     "ansible.builtin.systemd_service": set(),

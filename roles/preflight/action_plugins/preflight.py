@@ -41,8 +41,32 @@ class ActionModule(ActionBase):
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Collect, check, and fail with one message that names every problem."""
         super().run(tmp, task_vars)
-        variables = task_vars or {}
-        declared, unresolved = self._declared(PROJECT / "roles", variables)
+        variables = dict(task_vars or {})
+        self._read_roles(PROJECT / "roles")
+        data_dir = self._value("stack_data_dir", variables)
+        placed = isinstance(data_dir, str) and data_dir.startswith("/")
+        libraries = self._libraries()
+        arguments = {
+            # Where the declared directory is wrong, the rest can still be checked.
+            "data_dir": data_dir if placed else "/srv",
+            "stack": str(self._value("stack_name", variables) or ""),
+            "lock": str(self._value("preflight_lock_file", variables) or self._defaults["preflight_lock_file"]),
+            "libraries": list(libraries),
+        }
+
+        def ask(who: dict[str, Any]) -> dict[str, Any]:
+            found = self._execute_module(module_name="preflight", module_args={**arguments, **who}, task_vars=variables)
+            return dict(found)
+
+        look = run_lock.take(ask, str(variables.get("inventory_hostname")))
+        if look.get("failed") or "host" not in look:
+            return look
+        host = look["host"] if placed else {**look["host"], "real_data_dir": None}
+        # Variables may follow from the target, such as limits from its memory.
+        found = {name.removeprefix("ansible_"): value for name, value in look["ansible_facts"].items()}
+        variables["ansible_facts"] = {**(variables.get("ansible_facts") or {}), **found}
+
+        declared, unresolved = self._declared(variables)
         problems = rules.declared_problems(declared)
         problems += self._key_problems(declared.values) + self._rotation_problems(declared.values)
         if not any(problem.startswith("wordpress_sites") for problem in problems):
@@ -58,26 +82,6 @@ class ActionModule(ActionBase):
         declared.sound = not problems
         if not unresolved:
             declared.containers = self._containers(variables)
-
-        libraries = self._libraries()
-        data_dir = declared.values.get("stack_data_dir")
-        placed = isinstance(data_dir, str) and data_dir.startswith("/")
-        arguments = {
-            # Where the declared directory is wrong, the rest can still be checked.
-            "data_dir": data_dir if placed else "/srv",
-            "stack": str(declared.values.get("stack_name") or ""),
-            "lock": str(declared.values.get("preflight_lock_file") or self._defaults["preflight_lock_file"]),
-            "libraries": list(libraries),
-        }
-
-        def ask(who: dict[str, Any]) -> dict[str, Any]:
-            found = self._execute_module(module_name="preflight", module_args={**arguments, **who}, task_vars=variables)
-            return dict(found)
-
-        look = run_lock.take(ask, str(variables.get("inventory_hostname")))
-        if look.get("failed") or "host" not in look:
-            return look
-        host = look["host"] if placed else {**look["host"], "real_data_dir": None}
         problems += rules.host_problems(declared, host) + rules.library_problems(libraries, host)
         problems = list(dict.fromkeys(problems))
         if problems:
@@ -87,23 +91,33 @@ class ActionModule(ActionBase):
             name: look[name] for name in ("engine", "missing_libraries", "certificates", "ansible_facts")
         }
 
-    def _declared(self, roles: Path, variables: Mapping[str, Any]) -> tuple[Any, dict[str, str]]:
-        """Resolve every documented variable for this host; return them and a line for each that has no value."""
-        specs: dict[str, Any] = {}
-        site_spec: dict[str, Any] = {}
+    def _read_roles(self, roles: Path) -> None:
+        """Read what the roles say about their variables, and the variables' defaults."""
+        self._specs: dict[str, Any] = {}
+        self._site_spec: dict[str, Any] = {}
         self._defaults: dict[str, Any] = {}
         self._roles = sorted(path for path in roles.iterdir() if path.is_dir())
         for role in self._roles:
             for name, entry in self._load(role / "meta" / "argument_specs.yml").get("argument_specs", {}).items():
                 if name == "site":
-                    site_spec |= entry.get("options") or {}
+                    self._site_spec |= entry.get("options") or {}
                 else:
-                    specs = {**(entry.get("options") or {}), **specs}
+                    self._specs = {**(entry.get("options") or {}), **self._specs}
             self._defaults |= self._load(role / "defaults" / "main.yml") | self._load(role / "vars" / "main.yml")
+
+    def _value(self, name: str, variables: Mapping[str, Any]) -> Any:
+        """Resolve one variable; nothing where it has no value, which has its own line later."""
+        try:
+            return self._templar_for(variables).template(variables.get(name, self._defaults.get(name)))
+        except AnsibleError:
+            return None
+
+    def _declared(self, variables: Mapping[str, Any]) -> tuple[Any, dict[str, str]]:
+        """Resolve every documented variable for this host; return them and a line for each that has no value."""
         templar = self._templar_for(variables)
         values: dict[str, Any] = {}
         unresolved: dict[str, str] = {}
-        for name, specification in specs.items():
+        for name, specification in self._specs.items():
             if name in variables or name in self._defaults:
                 try:
                     values[name] = templar.template(variables.get(name, self._defaults.get(name)))
@@ -115,11 +129,11 @@ class ActionModule(ActionBase):
                 unresolved[name] = f"{name}: must be set"
         return rules.Declared(
             values=values,
-            specs=specs,
+            specs=self._specs,
             names=[name for name in variables if isinstance(name, str)],
-            known=[*specs, *self._defaults],
+            known=[*self._specs, *self._defaults],
             prefixes=["stack", *(role.name for role in self._roles)],
-            site_spec=site_spec,
+            site_spec=self._site_spec,
             wired=list(self._load(PROJECT / "group_vars" / "all" / "wiring.yml")),
         ), unresolved
 
@@ -176,7 +190,7 @@ class ActionModule(ActionBase):
                     "service": role.name,
                     "name": container["name"],
                     "ports": list(container.get("ports") or []),
-                    "memory": (container.get("limits") or {}).get("memory"),
+                    **{name: (container.get("limits") or {}).get(name) for name in ("memory", "memory_needed")},
                 }
                 for container in containers
             ]

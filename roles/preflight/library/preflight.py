@@ -82,7 +82,7 @@ certificates:
   returned: always
   type: str
 ansible_facts:
-  description: Distribution, platform and service manager, as the setup module names them.
+  description: Distribution, platform, service manager and memory, as the setup module names them.
   returned: always
   type: dict
 """
@@ -218,8 +218,9 @@ def main() -> None:
         all_collector_classes=[PlatformFactCollector, DistributionFactCollector, ServiceMgrFactCollector],
         namespace=PrefixFactNamespace(namespace_name="ansible", prefix="ansible_"),
     ).collect(module=module)
-    # Without what the collector says about itself.
+    # Without what the collector says about itself; and the memory by the name that setup gives it.
     facts = {name: value for name, value in facts.items() if name.startswith("ansible_")}
+    facts["ansible_memtotal_mb"] = memory() // 1024**2
     data_dir = os.path.realpath(module.params["data_dir"])
     try:
         engine = look(SOCKET, module.params["stack"], data_dir)
