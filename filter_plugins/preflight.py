@@ -32,6 +32,13 @@ from filter_plugins.secrets import parse_key
 from filter_plugins.sizing import AUTO, site_memory
 from filter_plugins.smtp import smtp_problems
 
+# What the engine takes networks' addresses from where nothing else is declared: thirty-one networks.
+BUILT_IN_POOLS = (
+    *({"base": f"172.{number}.0.0/16", "size": 16} for number in (17, 18, 19)),
+    *({"base": f"172.{number}.0.0/14", "size": 16} for number in (20, 24, 28)),
+    {"base": "192.168.0.0/16", "size": 20},
+)
+ALL_ROUTES_BEFORE = 23
 DISTRIBUTIONS = {"Debian": ("12", "13"), "Ubuntu": ("24.04",)}
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 CONTROLLER_PYTHON = (3, 11)
@@ -136,8 +143,8 @@ class Declared:
 
     `specs` holds the options of all roles' entry points by variable name, `known` the names of all variables that
     roles have, `names` those of all that are set, `wired` those that are computed from others, `containers` one dict a
-    container of the stack (service, name, ports, memory, memory_needed). `sound` tells whether nothing was wrong so
-    far.
+    container of the stack (service, name, networks, ports, memory, memory_needed), `address_pools` where the engine
+    takes networks' addresses from (its own pools, if empty). `sound` tells whether nothing was wrong so far.
     """
 
     values: Mapping[str, Any]
@@ -146,6 +153,7 @@ class Declared:
     known: Sequence[str] = ()
     prefixes: Sequence[str] = ()
     containers: Sequence[Mapping[str, Any]] = ()
+    address_pools: Sequence[Mapping[str, Any]] = ()
     site_spec: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     wired: Sequence[str] = ()
     sound: bool = True
@@ -750,6 +758,90 @@ def resource_problems(host: Mapping[str, Any], disk_min: Any, memory_min: Any, r
     return problems
 
 
+def address_pools(pools: Iterable[Mapping[str, Any]]) -> list[tuple[ipaddress.IPv4Network, int]]:
+    """Read address pools, in the words of the engine's file or of its answers: their ranges, and their networks' size.
+
+    What is none, and what is not IPv4, is left out: the engine refuses it, or does not use it here.
+    """
+    found = []
+    for pool in pools:
+        words = {str(name).lower(): value for name, value in pool.items()} if isinstance(pool, Mapping) else {}
+        try:
+            base, size = ipaddress.IPv4Network(words.get("base", ""), strict=False), int(words.get("size", 0))
+        except (TypeError, ValueError):
+            continue
+        if base.prefixlen <= size <= base.max_prefixlen:
+            found.append((base, size))
+    return found
+
+
+def free_networks(
+    pools: Iterable[tuple[ipaddress.IPv4Network, int]], taken: Sequence[ipaddress.IPv4Network], wanted: int
+) -> int:
+    """Count the networks that fit into address pools beside those that are taken, up to a number that is wanted."""
+    free = 0
+    for base, size in pools:
+        near = [network for network in taken if network.overlaps(base)]
+        if any(base.subnet_of(network) for network in near):
+            continue
+        for subnet in base.subnets(new_prefix=size):
+            if free >= wanted:
+                return free
+            free += not any(subnet.overlaps(network) for network in near)
+    return min(free, wanted)
+
+
+def routes_in_the_way(host: Mapping[str, Any]) -> list[str]:
+    """List the host's routes that keep the engine from an address.
+
+    Since version 23 those to networks that the host itself is on; before, all but the default route, such as those of a
+    VPN that takes everything by two halves.
+    """
+    major = str(host["engine_version"]).partition(".")[0]
+    # The version that the engine's package has in Debian 12 is 20.10.
+    before = (host["distribution"], str(host["distribution_version"]).partition(".")[0]) == ("Debian", "12")
+    all_count = int(major) < ALL_ROUTES_BEFORE if major.isdigit() else before
+    return [route["network"] for route in host["routes"] if all_count or route["link"]]
+
+
+def network_problems(
+    containers: Iterable[Mapping[str, Any]],
+    host: Mapping[str, Any],
+    stack: str,
+    pools: Sequence[Mapping[str, Any]] = (),
+) -> list[str]:
+    """Check that the engine has addresses for the networks that are to be made.
+
+    :param host: ``networks`` (the engine's: name to ranges), ``routes`` (the host's), whether its ``engine`` answers.
+    :param pools: the engine's ``default-address-pools``; empty for those that are built into it.
+    """
+    wanted = {f"{stack}-{network}" for container in containers for network in container.get("networks") or []}
+    missing = len(wanted - set(host["networks"]))
+    # An engine that is yet to be started makes a network of its own.
+    needed = missing + (0 if host["engine"] else 1)
+    ranges = address_pools(pools or BUILT_IN_POOLS)
+    if not missing or not ranges:
+        return []
+
+    def read(texts: Iterable[str]) -> list[ipaddress.IPv4Network]:
+        return [ipaddress.IPv4Network(text, strict=False) for text in texts if ":" not in text]
+
+    own = read(subnet for subnets in host["networks"].values() for subnet in subnets)
+    routes = [route for route in read(routes_in_the_way(host)) if route not in own]
+    free = free_networks(ranges, own + routes, needed)
+    if free >= needed:
+        return []
+    in_the_way = sorted({str(route) for route in routes if any(route.overlaps(base) for base, _ in ranges)})
+    blocked = f", with routes of the host in the way: {', '.join(in_the_way)}" if in_the_way else ""
+    written = ", ".join(f"{base} in parts of /{size}" for base, size in ranges)
+    problem = (
+        f"networks: {needed} to be made: the engine's address pools ({written}) have room for {free}{blocked}: declare "
+        "other default-address-pools, in docker_daemon_options where the docker role manages the engine "
+        "(docker_manage), else in its /etc/docker/daemon.json, and restart it"
+    )
+    return [problem]
+
+
 def limit_problems(containers: Iterable[Mapping[str, Any]], memory: int) -> list[str]:
     """Check that no container may use more memory than the target has: such a limit protects nobody.
 
@@ -1171,7 +1263,8 @@ def host_problems(declared: Declared, host: Mapping[str, Any]) -> list[str]:
     )
     problems += port_problems(declared.containers, host["listeners"], host["containers"], stack, declared.sound)
     problems += limit_problems(declared.containers, host["memory"])
-    return problems + need_problems(declared.containers, host["memory"])
+    problems += need_problems(declared.containers, host["memory"])
+    return problems + network_problems(declared.containers, host, stack, declared.address_pools)
 
 
 class FilterModule:

@@ -116,7 +116,9 @@ def ask(path: str, question: str) -> Any:
 
 def described(info: dict[str, Any]) -> dict[str, Any]:
     """Return what is needed of the engine's description of itself."""
-    return {name: info.get(name) for name in ("DockerRootDir", "Driver", "Labels", "ServerVersion")}
+    return {
+        name: info.get(name) for name in ("DefaultAddressPools", "DockerRootDir", "Driver", "Labels", "ServerVersion")
+    }
 
 
 def ask_again(path: str, question: str) -> Any:
@@ -224,9 +226,10 @@ def look(path: str, stack: str, data_dir: str) -> dict[str, Any]:
     :param path: of the engine's socket.
     :param stack: the stack's name, as its label carries it.
     :param data_dir: the stack's directory, below which the records of its containers are kept.
-    :return: nothing but `info` (none) where no engine answers. `found` is a dict of a container's name to its
-        fingerprint, its undeclared options, its aliases, whether it is healthy, and what its health check printed last;
-        `records` is one of its name to what was recorded when it was last compared.
+    :return: nothing but `info` (none) where no engine answers. `Subnets` of a network are its ranges of addresses.
+        `found` is a dict of a container's name to its fingerprint, its undeclared options, its aliases, whether it is
+        healthy, and what its health check printed last; `records` is one of its name to what was recorded when it was
+        last compared.
     :raises OSError: when the engine stops answering in the middle.
     """
     info = ask(path, "/info")
@@ -260,8 +263,11 @@ def look(path: str, stack: str, data_dir: str) -> dict[str, Any]:
         "images": images_with_ancestors(ask_again(path, "/images/json?all=1")),
         "networks": [
             {
-                name: network.get(name)
-                for name in ("Name", "Driver", "Internal", "Attachable", "EnableIPv6", "Options", "Labels")
+                **{
+                    name: network.get(name)
+                    for name in ("Name", "Driver", "Internal", "Attachable", "EnableIPv6", "Options", "Labels")
+                },
+                "Subnets": [part["Subnet"] for part in (network.get("IPAM") or {}).get("Config") or []],
             }
             for network in ask_again(path, "/networks")
         ],

@@ -44,7 +44,11 @@ def stack(engine: Engine) -> Engine:
         f"/containers/{'1' * 64}/json": INSPECTED,
         f"/containers/{'3' * 64}/json": INSPECTED,
         "/images/json?all=1": [{"Id": "i", "RepoTags": ["shop/web:1"], "Labels": {}, "Created": 5, "Size": 6}],
-        "/networks": [{"Name": "shop-front", "Driver": "bridge", "Internal": True, "Id": "n", "Options": {}}],
+        "/networks": [
+            {"Name": "shop-front", "Driver": "bridge", "Internal": True, "Id": "n", "Options": {}}
+            | {"IPAM": {"Driver": "default", "Config": [{"Subnet": "172.18.0.0/24", "Gateway": "172.18.0.1"}]}},
+            {"Name": "host", "Driver": "host", "Internal": False, "Options": {}, "IPAM": {"Config": None}},
+        ],
         "/volumes": {"Volumes": [{"Name": "v", "Driver": "local", "Options": None, "Mountpoint": "/d/v"}]},
     }
     return engine
@@ -124,7 +128,8 @@ def test_a_look_keeps_what_is_compared(stack: Engine, tmp_path: Path) -> None:
     record.write_text(json.dumps({"declared": "x"}), encoding="utf-8")
     found = engine_api.look(stack.path, "shop", str(tmp_path))
     assert found == {
-        "info": {"DockerRootDir": "/d", "Driver": "overlay2", "Labels": ["a=b"], "ServerVersion": "26"},
+        "info": {"DockerRootDir": "/d", "Driver": "overlay2", "Labels": ["a=b"], "ServerVersion": "26"}
+        | {"DefaultAddressPools": None},
         "containers": [
             {"Id": "1" * 64, "Names": ["/shop-web"], "Labels": {"pressdock.stack": "shop"}, "Ports": None}
             | {"State": "running"},
@@ -135,7 +140,9 @@ def test_a_look_keeps_what_is_compared(stack: Engine, tmp_path: Path) -> None:
         "images": [{"Id": "i", "RepoTags": ["shop/web:1"], "Labels": {}, "Created": 5, "Ancestors": []}],
         "networks": [
             {"Name": "shop-front", "Driver": "bridge", "Internal": True, "Options": {}}
-            | {"Attachable": None, "EnableIPv6": None, "Labels": None}
+            | {"Attachable": None, "EnableIPv6": None, "Labels": None, "Subnets": ["172.18.0.0/24"]},
+            {"Name": "host", "Driver": "host", "Internal": False, "Options": {}}
+            | {"Attachable": None, "EnableIPv6": None, "Labels": None, "Subnets": []},
         ],
         "volumes": [{"Name": "v", "Driver": "local", "Options": None, "Labels": None}],
         "found": {

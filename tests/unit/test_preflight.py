@@ -30,6 +30,10 @@ HOST: dict[str, Any] = {
     "disks": {"/srv/pressdock": {"free": 50 * GIB, "device": 1, "read_only": False}},
     "real_data_dir": "/srv/pressdock",
     "listeners": [],
+    "routes": [],
+    "networks": {},
+    "engine": True,
+    "engine_version": "26.1.5",
     "containers": [],
 }
 
@@ -734,6 +738,81 @@ def test_of_many_needs_the_largest_are_named() -> None:
     assert (
         "(system and engine 416 MiB, site19 119 MiB, site18 118 MiB, site17 117 MiB, site16 116 MiB, 16 more "
         in problem
+    )
+
+
+POOL = [{"Base": "172.18.0.0/16", "Size": 24}]
+
+
+def networks(number: int, **changes: Any) -> list[str]:
+    """Return the problems of a stack with so many networks, on a target that differs from the good one."""
+    pools = changes.pop("pools", POOL)
+    changes["routes"] = [{"network": route, "link": True} for route in changes.get("routes", [])]
+    containers = [
+        {"name": "a", "networks": ["n0"][:number]},
+        {"name": "b", "networks": [f"n{n}" for n in range(number)]},
+    ]
+    return preflight.network_problems(containers, host(**changes), "shop", pools)
+
+
+@pytest.mark.parametrize(
+    ("number", "changes", "room"),
+    [
+        (256, {}, None),
+        (257, {}, 256),
+        # Those that the stack has need none; those of others are taken.
+        (257, {"networks": {"shop-n0": ["172.18.0.0/24"]}}, 255),
+        (256, {"networks": {"shop-n0": ["172.18.0.0/24"]}}, None),
+        (256, {"networks": {"other": ["172.18.7.0/25", "fd00::/64"]}}, 255),
+        (255, {"networks": {"other": ["172.18.7.0/24"]}}, None),
+        # An engine's bridge is a route as well.
+        (255, {"networks": {"other": ["172.18.7.0/24"]}, "routes": ["172.18.7.0/24", "192.0.2.0/24"]}, None),
+        # Of an engine that is yet to be installed: its own first network.
+        (255, {"engine": False}, None),
+        (256, {"engine": False}, 256),
+        (2, {"pools": [*POOL, {"base": "10.1.0.0/25", "size": 26}], "routes": ["172.16.0.0/12"]}, None),
+        (3, {"pools": [*POOL, {"base": "10.1.0.0/25", "size": 26}], "routes": ["172.16.0.0/12"]}, 2),
+        (3, {"pools": []}, None),
+        (31, {"pools": []}, None),
+        (32, {"pools": []}, 31),
+        (0, {"routes": ["0.0.0.0/1", "128.0.0.0/1"]}, None),
+        (1, {"routes": ["0.0.0.0/1", "128.0.0.0/1"]}, 0),
+        # What the engine itself judges.
+        (9, {"pools": [{"base": "nowhere", "size": 24}, {"base": "10.8.0.0/16", "size": 8}, "x", {"size": "y"}]}, None),
+    ],
+)  # fmt: skip
+def test_the_engine_has_room_for_the_networks(number: int, changes: dict[str, Any], room: int | None) -> None:
+    problems = networks(number, **changes)
+    assert len(problems) == (room is not None)
+    assert all(f" have room for {room}" in problem for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("changes", "all_count"),
+    [
+        ({"engine_version": "20.10.24+dfsg1"}, True),
+        ({"engine_version": "22.06"}, True),
+        ({"engine_version": "23.0.1"}, False),
+        ({"engine_version": "library"}, False),
+        ({"engine_version": ""}, False),
+        ({"engine_version": "", "distribution_version": "12"}, True),
+        ({"engine_version": "", "distribution_version": "12.7"}, True),
+        ({"engine_version": "", "distribution": "Ubuntu", "distribution_version": "12"}, False),
+        ({"engine_version": "26.1", "distribution_version": "12"}, False),
+    ],
+)
+def test_routes_by_gateways_keep_older_engines_from_addresses(changes: dict[str, Any], all_count: bool) -> None:
+    routes = [{"network": "10.0.0.0/8", "link": True}, {"network": "0.0.0.0/1", "link": False}]
+    found = preflight.routes_in_the_way(host(routes=routes, **changes))
+    assert found == (["10.0.0.0/8", "0.0.0.0/1"] if all_count else ["10.0.0.0/8"])
+
+
+def test_a_refusal_for_lack_of_networks_says_why() -> None:
+    (problem,) = networks(9, routes=["172.16.0.0/12", "10.0.0.0/8"])
+    assert problem == (
+        "networks: 9 to be made: the engine's address pools (172.18.0.0/16 in parts of /24) have room for 0, with "
+        "routes of the host in the way: 172.16.0.0/12: declare other default-address-pools, in docker_daemon_options "
+        "where the docker role manages the engine (docker_manage), else in its /etc/docker/daemon.json, and restart it"
     )
 
 

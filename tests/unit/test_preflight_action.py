@@ -30,6 +30,10 @@ HOST: dict[str, Any] = {
     "disks": {"/srv/pressdock": {"free": 500 * GIB, "device": 1, "read_only": False}},
     "real_data_dir": "/srv/pressdock",
     "listeners": [],
+    "routes": [],
+    "networks": {},
+    "engine": True,
+    "engine_version": "26.1.5",
     "containers": [],
 }
 LOOK = {
@@ -42,6 +46,7 @@ SITE: dict[str, Any] = {
     "administrator": {"login": "owner", "email": "owner@example.org"},
     "users": {"author": {"email": "author@example.org", "role": "author"}},
 }
+POOL = {"base": "10.9.0.0/25", "size": 26}
 KEY = "8f0b7a5d3c1e92846af7d0b35e1c48297be6035fad92c81470e3b65a9d2c1f84"
 
 
@@ -281,7 +286,31 @@ class TestContainers:
     def test_of_a_service_that_cannot_be_described_are_left_out(self) -> None:
         found = self.containers(wordpress_sites=trust_as_template("{{ undefined_here }}"))
         assert "wordpress-blog" not in found
-        assert "redis" in found
+        assert "ftp" in found
+
+    def test_have_their_networks(self) -> None:
+        found = self.containers()
+        assert found["mariadb"]["networks"] == ["database", "database-blog", "admin-database"]
+        assert set(found["wordpress-blog"]["networks"]) == {"database-blog", "web-blog", "cache-blog", "outbound"}
+
+    @pytest.mark.parametrize(
+        ("engine", "changes", "room"),
+        [
+            # One that the role is to install, or has: two times 256. Somebody else's: what is built in, or set.
+            ({"info": None}, {}, None),
+            ({"info": {"Labels": ["pressdock.engine=1"], "DefaultAddressPools": []}}, {}, None),
+            ({"info": {"Labels": []}}, {}, 31),
+            ({"info": {"Labels": [], "DefaultAddressPools": [{"Base": "10.9.0.0/24", "Size": 26}]}}, {}, 4),
+            ({"info": {"Labels": []}}, {"docker_manage": "always"}, None),
+            ({"info": None}, {"docker_daemon_options": {"default-address-pools": [POOL]}}, 2),
+        ],
+    )  # fmt: skip
+    def test_have_room_for_their_networks(self, engine: dict[str, Any], changes: dict[str, Any], room: Any) -> None:
+        sites = {f"site{number}": {**SITE, "domain": f"{number}.example.org"} for number in range(12)}
+        look = {**LOOK, "host": {**HOST, "engine": bool(engine["info"])}, "engine": engine}
+        found = action(look=look, wordpress_sites=sites, **changes).run()
+        assert bool(found.get("failed")) == (room is not None)
+        assert room is None or f"have room for {room}:" in found["msg"]
 
     def test_are_added_up(self) -> None:
         look = {**LOOK, "host": {**HOST, "listeners": [

@@ -139,6 +139,37 @@ def test_the_lock_alone(tmp_path: Path, run_module: Callable[..., dict[str, Any]
     assert run_module(lock_module, path=str(path), run=MINE, over=foreign)["holder"] is None
 
 
+def test_networks_and_routes(look: Look, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A default route leads everywhere, and so takes no addresses from anybody."""
+    engine.answers["/info"]["ServerVersion"] = "26.1.5"
+    engine.answers["/networks"] = [
+        {"Name": "front", "IPAM": {"Config": [{"Subnet": "172.18.5.0/24"}]}},
+        {"Name": "host", "IPAM": {"Config": None}},
+    ]
+    table = tmp_path / "route"
+    head = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
+    rows = [
+        ("eth0", *["0.0.0.0"] * 3),  # noqa: S104 - of a table
+        ("eth0", "192.0.2.0", "0.0.0.0", "255.255.255.0"),  # noqa: S104
+        ("tun0", "172.16.0.0", "192.0.2.1", "255.240.0.0"),
+    ]
+    lines = []
+    for name, *addresses in rows:
+        to, by, mask = (f"{int.from_bytes(socket.inet_aton(text), sys.byteorder):08X}" for text in addresses)
+        lines.append(f"{name}\t{to}\t{by}\t1\t0\t0\t0\t{mask}\t0\t0\t0\n")
+    table.write_text(head + "".join(lines))
+    monkeypatch.setattr(module, "ROUTES", str(table))
+    host = look()["host"]
+    assert host["engine_version"] == "26.1.5"
+    assert host["networks"] == {"front": ["172.18.5.0/24"], "host": []}
+    assert host["routes"] == [
+        {"network": "192.0.2.0/24", "link": True},
+        {"network": "172.16.0.0/12", "link": False},
+    ]
+    table.unlink()
+    assert look()["host"]["routes"] == []
+
+
 def test_containers_with_what_they_publish() -> None:
     """One that has no name yet is called by its number; ports that are not published are nobody's business."""
     ports = [

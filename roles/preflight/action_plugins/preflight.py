@@ -82,6 +82,8 @@ class ActionModule(ActionBase):
         declared.sound = not problems
         if not unresolved:
             declared.containers = self._containers(variables)
+            engine = {**variables, "docker_engine_info": look["engine"].get("info") or {}}
+            declared.address_pools = self._value("__docker_address_pools", engine) or ()
         problems += rules.host_problems(declared, host) + rules.library_problems(libraries, host)
         problems = list(dict.fromkeys(problems))
         if problems:
@@ -159,14 +161,14 @@ class ActionModule(ActionBase):
         return dict(self._loader.load_from_file(str(path), unsafe=True, trusted_as_template=True) or {})
 
     def _containers(self, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Return every service's containers with their ports and memory, for the rules that add them up.
+        """Return every service's containers with their networks, ports and memory, for the rules that add them up.
 
         A service that cannot be described yet, because a wrong variable stands in the way, is left out: that
         variable has its own line.
         """
         found = []
         templar = self._templar_for(variables)
-        used = ("name", "ports", "limits")
+        used = ("name", "networks", "ports", "limits")
 
         def switched_on(name: str) -> bool:
             """Tell whether a service runs: one that can be left out has a variable of this name."""
@@ -189,6 +191,7 @@ class ActionModule(ActionBase):
                 {
                     "service": role.name,
                     "name": container["name"],
+                    "networks": list(container.get("networks") or []),
                     "ports": list(container.get("ports") or []),
                     **{name: (container.get("limits") or {}).get(name) for name in ("memory", "memory_needed")},
                 }

@@ -109,6 +109,7 @@ from ansible.module_utils.libraries import interpreter, missing
 from ansible.module_utils.run_lock import acquire
 
 CERTIFICATES = "/usr/local/share/ca-certificates"
+ROUTES = "/proc/net/route"
 
 LISTEN = "0A"
 CLOSE = "07"
@@ -188,6 +189,26 @@ def certificates() -> str:
     return "\n".join(file.read_text(encoding="ascii", errors="replace").strip() for file in files if file.is_file())
 
 
+def routes() -> list[dict[str, Any]]:
+    """List the networks that the target reaches by its main table of routes, but for the default one.
+
+    Also whether each is on a link, thus needs no gateway.
+    """
+    try:
+        with open(ROUTES, encoding="ascii") as lines:
+            rows = [line.split() for line in lines][1:]
+    except OSError:
+        return []
+    found = []
+    for row in rows:
+        # Words of 32 bit in the machine's byte order.
+        address, gateway, mask = (int(row[column], 16) for column in (1, 2, 7))
+        if mask:
+            network = f"{socket.inet_ntoa(struct.pack('=I', address))}/{format(mask, 'b').count('1')}"
+            found.append({"network": network, "link": gateway == 0})
+    return found
+
+
 def memory() -> int:
     """Return the target's memory in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -242,7 +263,10 @@ def main() -> None:
         "disks": {path: disk(path) for path in (data_dir, engine_dir)},
         "real_data_dir": data_dir,
         "listeners": listeners(),
+        "routes": routes(),
+        "networks": {network["Name"]: network["Subnets"] for network in engine.get("networks") or []},
         "engine": engine["info"] is not None,
+        "engine_version": str((engine["info"] or {}).get("ServerVersion") or ""),
         "containers": engine_containers(engine),
     }
     module.exit_json(
