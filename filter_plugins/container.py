@@ -30,6 +30,8 @@ DIGEST_LENGTH = 16
 ISOLATION_OPTION = "com.docker.network.bridge.enable_icc"
 """The engine's bridge option that lets containers on one network reach each other; "false" keeps them apart."""
 
+MTU_OPTION = "com.docker.network.driver.mtu"
+
 VOLUME_DRIVER = "local"
 VOLUME_OPTIONS = {"type": "none", "o": "bind"}
 """What makes a volume of the engine's stand for a directory of the host."""
@@ -180,13 +182,14 @@ def container_networks(services: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def network_changes(
-    names: Iterable[str], listing: Iterable[Mapping[str, Any]], stack: str, external: Iterable[str]
+    names: Iterable[str], listing: Iterable[Mapping[str, Any]], stack: str, external: Iterable[str], mtu: Any = 0
 ) -> list[dict[str, Any]]:
     """List the networks that are missing or have other options than declared.
 
     :param names: short names of the declared networks.
     :param listing: ``engine_look``'s networks.
     :param external: short names of those that lead outside; all others are internal.
+    :param mtu: size of the largest packet on each of them; 0 for the engine's own.
     :return: one ``{name, internal, options}`` per network to (re)create, with the engine's full name. Containers that
         share a way outside do not see each other on it: a conversation has a network of its own.
     """
@@ -196,6 +199,8 @@ def network_changes(
     for name in names:
         internal = name not in leading_out
         options = {} if internal else {ISOLATION_OPTION: "false"}
+        if int(mtu):
+            options[MTU_OPTION] = str(mtu)
         declared = {"name": f"{stack}-{name}", "internal": internal, "options": options}
         network = actual.get(declared["name"])
         if (

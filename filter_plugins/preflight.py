@@ -73,6 +73,8 @@ REDIS_FORBIDDEN = frozenset((
 WEB_SERVER_BYTES = 32 * 1024**2
 # What PHP takes for compiled files at least; with less it does not start.
 SMALLEST_OPCODE_CACHE = 8 * 1024**2
+# What IPv6 asks of a link, and what the kernel takes.
+SMALLEST_MTU, LARGEST_MTU = 1280, 65535
 SMALLEST_MACHINE = 512 * 1024**2
 # Words of examples and of the lists that attackers try first. What is left of a secret without them must still be one.
 PLACEHOLDERS = (
@@ -920,6 +922,14 @@ def sizing_problems(values: Mapping[str, Any]) -> list[str]:
     return [f"stack_sizing: {shown(sizing)}: must be at least 512m"] if size < SMALLEST_MACHINE else []
 
 
+def mtu_problems(values: Mapping[str, Any]) -> list[str]:
+    """Check the size of packets on the networks: no link that carries the web has less than IPv6 asks for."""
+    mtu = coerced(values.get("stack_network_mtu", 0), "int")
+    if not isinstance(mtu, int) or isinstance(mtu, bool) or mtu == 0 or SMALLEST_MTU <= mtu <= LARGEST_MTU:
+        return []
+    return [f"stack_network_mtu: {mtu}: must be from {SMALLEST_MTU} to {LARGEST_MTU}, or 0 for what the machine takes"]
+
+
 def upload_problems(values: Mapping[str, Any]) -> list[str]:
     """Check that the web server has room for the largest upload, and memory besides."""
     memory = size_of(values.get("nginx_memory"))
@@ -1246,7 +1256,7 @@ def declared_problems(declared: Declared) -> list[str]:
     problems += route_problems(values, domain_problem, wired="nginx_services" in declared.wired)
     problems += cadvisor_problems(values)
     problems += mail_problems(values) + opcode_problems(values) + drift_timer_problems(values)
-    problems += sizing_problems(values) + upload_problems(values)
+    problems += sizing_problems(values) + upload_problems(values) + mtu_problems(values)
     return problems + buffer_problems(values) + worker_problems(values)
 
 

@@ -14,6 +14,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 from filter_plugins.preflight import SITE_NAME
 from module_utils.handover import overlap_address
 
+ETHERNET_MTU = 1500
 # Seconds that PHP lets a request wait besides its computing time (roles/wordpress/vars/main.yml).
 WAITING_TIME = 60
 
@@ -44,6 +45,20 @@ def nginx_sites(
         }
         for name, site in sites.items()
     }
+
+
+def network_mtu(declared: Any, interface: Mapping[str, Any]) -> int:
+    """Return the MTU of the stack's networks; 0 where the engine's own (1500) is right.
+
+    A larger one of the machine's is not taken over: whoever is outside has 1500.
+
+    :param declared: ``stack_network_mtu``; 0 for what the machine takes.
+    :param interface: that of the default route (``ansible_facts.default_ipv4``); empty where nobody has asked.
+    """
+    if str(declared).isdigit() and int(declared):
+        return int(declared)
+    mtu = int(interface.get("mtu") or 0)
+    return mtu if mtu < ETHERNET_MTU else 0
 
 
 def ftp_sites(sites: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
@@ -181,6 +196,7 @@ class FilterModule:
             "ftp_certificate": ftp_certificate,
             "ftp_logins": ftp_logins,
             "kept_data": kept_data,
+            "network_mtu": network_mtu,
             "nginx_sites": nginx_sites,
             "object_cache": object_cache,
         }

@@ -618,6 +618,21 @@ class TestNetworks:
         assert container.network_changes(["edge"], [open_network], "shop", ["edge"]) == wanted
         assert container.network_changes(["edge"], [{**open_network, "Options": options}], "shop", ["edge"]) == []
 
+    def test_all_have_the_declared_size_of_packets(self) -> None:
+        def changes(mtu: Any, *listing: dict[str, Any]) -> dict[str, Any]:
+            found = container.network_changes(["edge", "web"], listing, "shop", ["edge"], mtu)
+            return {change["name"]: change["options"] for change in found}
+
+        isolated = {"com.docker.network.bridge.enable_icc": "false"}
+        small = {"com.docker.network.driver.mtu": "1420"}
+        plain = [self.listed(), self.listed(Name="shop-edge", Internal=False, Options=isolated)]
+        tuned = [self.listed(Options=small), self.listed(Name="shop-edge", Internal=False, Options=isolated | small)]
+        assert changes(1420) == {"shop-edge": isolated | small, "shop-web": small}
+        assert changes("1420", *plain) == changes(1420, *plain) == changes(1420)
+        assert changes(1420, *tuned) == {}
+        assert changes(0, *tuned) == {"shop-edge": isolated, "shop-web": {}}
+        assert changes(1430, *tuned).keys() == {"shop-edge", "shop-web"}
+
 
 class TestVolumes:
     toy = {"name": "toy", "user": "redis", "volumes": [{"name": "data", "path": "/data"}]}

@@ -741,6 +741,17 @@ def test_of_many_needs_the_largest_are_named() -> None:
     )
 
 
+@pytest.mark.parametrize("mtu", [0, "0", 1280, 1420, "1450", 9000, 65535])
+def test_sizes_of_packets(mtu: Any) -> None:
+    assert preflight.mtu_problems({"stack_network_mtu": mtu}) == []
+
+
+@pytest.mark.parametrize("mtu", [-1, 1, "1279", 65536])
+def test_impossible_sizes_of_packets(mtu: Any) -> None:
+    (problem,) = preflight.mtu_problems({"stack_network_mtu": mtu})
+    assert problem == f"stack_network_mtu: {mtu}: must be from 1280 to 65535, or 0 for what the machine takes"
+
+
 POOL = [{"Base": "172.18.0.0/16", "Size": 24}]
 
 

@@ -167,7 +167,31 @@ def test_networks_and_routes(look: Look, engine: Engine, tmp_path: Path, monkeyp
         {"network": "172.16.0.0/12", "link": False},
     ]
     table.unlink()
-    assert look()["host"]["routes"] == []
+    found = look()
+    assert found["host"]["routes"] == []
+    assert found["ansible_facts"]["ansible_default_ipv4"] == {}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "interface"),
+    [
+        ({"eth0": 100, "wg0": 50}, {"interface": "wg0", "mtu": 1420}),
+        ({"eth0": 0, "gone": 5}, {}),
+        ({"eth0": 5, "gone": 0}, {}),
+    ],
+)
+def test_the_way_outside(
+    look: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metrics: dict[str, int], interface: dict[str, Any]
+) -> None:
+    """The interface of the default route, with the lowest metric if there are several; without its MTU it is none."""
+    lines = [f"{name} 00000000 010200C0 3 0 0 {metric} 00000000 0 0 0\n" for name, metric in metrics.items()]
+    (tmp_path / "route").write_text("head\n" + "".join(lines))
+    for name, mtu in {"wg0": "1420\n", "eth0": "odd\n"}.items():
+        (tmp_path / "net" / name).mkdir(parents=True)
+        (tmp_path / "net" / name / "mtu").write_text(mtu)
+    monkeypatch.setattr(module, "ROUTES", str(tmp_path / "route"))
+    monkeypatch.setattr(module, "INTERFACES", str(tmp_path / "net"))
+    assert look()["ansible_facts"]["ansible_default_ipv4"] == interface
 
 
 def test_containers_with_what_they_publish() -> None:

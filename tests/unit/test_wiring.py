@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
-from filter_plugins.wiring import cache_users, database_logins, kept_data
+import render
+from filter_plugins.wiring import cache_users, database_logins, kept_data, network_mtu
 
 WIRING = Path(__file__).resolve().parents[2] / "group_vars/all/wiring.yml"
 
@@ -41,6 +43,30 @@ def test_servers_keep_their_first_network_whatever_comes_and_goes(role: str, pre
         found = networks(*sites, adminer=False)
         assert found == [prefix, *(f"{prefix}-{site}" for site in sites)]
         assert networks(*sites, adminer=True)[: len(found)] == found
+
+
+@pytest.mark.parametrize(
+    ("declared", "interface", "mtu"),
+    [
+        (0, {}, 0), (0, {"mtu": 1500}, 0), (0, {"mtu": 9001}, 0), (0, {"mtu": 1499}, 1499), (0, {"mtu": 1420}, 1420),
+        ("0", {"mtu": 1420}, 1420), (1400, {"mtu": 1420}, 1400), (9000, {"mtu": 1500}, 9000), ("1400", {}, 1400),
+        # Each has a line of its own in the preflight.
+        ("many", {}, 0), (None, {"mtu": None}, 0), (-5, {}, 0),
+    ],
+)  # fmt: skip
+def test_packets_are_no_larger_than_the_way_outside(declared: Any, interface: dict[str, Any], mtu: int) -> None:
+    assert network_mtu(declared, interface) == mtu
+
+
+def test_packets_are_as_large_wherever_containers_send_them() -> None:
+    """On networks of the stack, and on the engine's bridge."""
+    wiring = yaml.safe_load(WIRING.read_text(encoding="utf-8"))
+    names = ("container_network_mtu", "docker_bridge_mtu")
+    for facts, mtu in (({"default_ipv4": {"interface": "eth0", "mtu": 1450}}, 1450), ({}, 0)):
+        variables = {**{name: trust_as_template(wiring[name]) for name in names}, "ansible_facts": facts}
+        loader = render.loader()
+        templar = Templar(loader, variables={**variables, "stack_network_mtu": 0})
+        assert [templar.template(variables[name]) for name in names] == [mtu, mtu]
 
 
 def test_kept_data_is_grouped_by_what_it_belonged_to() -> None:

@@ -194,6 +194,20 @@ def test_damaged_image_tag_is_repaired(runs: Runs, stack: Stack, toy: Container,
     has_an_image_named_by_its_content(toy)
 
 
+def test_packets_are_as_large_as_declared(stack: Stack, toy: Container) -> None:
+    """On networks within and on those that lead outside, as the container's own kernel says."""
+    names = stack.host.check_output(
+        "docker network ls --filter label=pressdock.stack=quayside --format '{{.Name}}'"
+    ).split()
+    found = json.loads(stack.host.check_output(f"docker network inspect {' '.join(names)}"))
+    assert {network["Internal"] for network in found} == {True, False}
+    assert {network["Options"]["com.docker.network.driver.mtu"] for network in found} == {"1442"}
+    interfaces = [
+        f"/sys/class/net/eth{number}/mtu" for number in range(len(toy.inspect["NetworkSettings"]["Networks"]))
+    ]
+    assert toy.run("cat", *interfaces).stdout.split() == ["1442"] * len(interfaces)
+
+
 # The drift suite meddles with a whole stack's networks.
 @pytest.mark.thorough
 @pytest.mark.destructive

@@ -26,6 +26,7 @@ def test_configuration_is_merged(engine: Engine) -> None:
         "no-new-privileges": True,
         "default-address-pools": [{"base": "10.77.0.0/16", "size": 26}],
         "max-concurrent-downloads": 2,
+        "mtu": 1433,
         **operator,
     }
 

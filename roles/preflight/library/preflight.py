@@ -82,7 +82,7 @@ certificates:
   returned: always
   type: str
 ansible_facts:
-  description: Distribution, platform, service manager and memory, as the setup module names them.
+  description: Distribution, platform, service manager, memory and way outside, as the setup module names them.
   returned: always
   type: dict
 """
@@ -110,6 +110,7 @@ from ansible.module_utils.run_lock import acquire
 
 CERTIFICATES = "/usr/local/share/ca-certificates"
 ROUTES = "/proc/net/route"
+INTERFACES = "/sys/class/net"
 
 LISTEN = "0A"
 CLOSE = "07"
@@ -189,24 +190,40 @@ def certificates() -> str:
     return "\n".join(file.read_text(encoding="ascii", errors="replace").strip() for file in files if file.is_file())
 
 
+def table_of_routes() -> list[list[str]]:
+    """Return the words of the lines of the main table of IPv4 routes."""
+    try:
+        with open(ROUTES, encoding="ascii") as lines:
+            return [line.split() for line in lines][1:]
+    except OSError:
+        return []
+
+
 def routes() -> list[dict[str, Any]]:
     """List the networks that the target reaches by its main table of routes, but for the default one.
 
     Also whether each is on a link, thus needs no gateway.
     """
-    try:
-        with open(ROUTES, encoding="ascii") as lines:
-            rows = [line.split() for line in lines][1:]
-    except OSError:
-        return []
     found = []
-    for row in rows:
+    for row in table_of_routes():
         # Words of 32 bit in the machine's byte order.
         address, gateway, mask = (int(row[column], 16) for column in (1, 2, 7))
         if mask:
             network = f"{socket.inet_ntoa(struct.pack('=I', address))}/{format(mask, 'b').count('1')}"
             found.append({"network": network, "link": gateway == 0})
     return found
+
+
+def default_interface() -> dict[str, Any]:
+    """Return name and MTU of the interface with the default route, as setup's C(default_ipv4) has them; {} without."""
+    best = min((route for route in table_of_routes() if route[7] == "00000000"), key=lambda r: int(r[6]), default=None)
+    if best is None:
+        return {}
+    try:
+        with open(f"{INTERFACES}/{best[0]}/mtu", encoding="ascii") as file:
+            return {"interface": best[0], "mtu": int(file.read())}
+    except (OSError, ValueError):
+        return {}
 
 
 def memory() -> int:
@@ -239,9 +256,9 @@ def main() -> None:
         all_collector_classes=[PlatformFactCollector, DistributionFactCollector, ServiceMgrFactCollector],
         namespace=PrefixFactNamespace(namespace_name="ansible", prefix="ansible_"),
     ).collect(module=module)
-    # Without what the collector says about itself; and the memory by the name that setup gives it.
+    # Without what the collector says about itself; and what else variables follow from, by the names that setup has.
     facts = {name: value for name, value in facts.items() if name.startswith("ansible_")}
-    facts["ansible_memtotal_mb"] = memory() // 1024**2
+    facts |= {"ansible_memtotal_mb": memory() // 1024**2, "ansible_default_ipv4": default_interface()}
     data_dir = os.path.realpath(module.params["data_dir"])
     try:
         engine = look(SOCKET, module.params["stack"], data_dir)
