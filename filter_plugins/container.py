@@ -87,6 +87,27 @@ def missing_images(images: Mapping[str, Mapping[str, Any]], listing: Iterable[Ma
     return [name for name, image in images.items() if present.get(image["reference"]) != image["digest"]]
 
 
+def needed_images(
+    services: Iterable[Mapping[str, Any]],
+    images: Mapping[str, Mapping[str, Any]],
+    contexts: Mapping[str, Mapping[str, str]],
+) -> list[str]:
+    """Name the images that services need: their own, those that ship them contents, and what all these start from.
+
+    :param images: name to ``{reference}``.
+    :param contexts: name to the files of its build context, of all planned images and in the order of their planning.
+    """
+    services = list(services)
+    needed = {image["name"] for _, image in service_images(services)}
+    needed |= {content["image"] for service in services for content in service.get("contents") or []}
+    # What an image starts from is planned before it.
+    for name in reversed(list(contexts)):
+        if name in needed:
+            dockerfile = contexts[name]["Dockerfile"]
+            needed |= {other for other in contexts if images[other]["reference"] in dockerfile}
+    return [name for name in contexts if name in needed]
+
+
 def build_waves(
     missing: Iterable[str], images: Mapping[str, Mapping[str, Any]], contexts: Mapping[str, Mapping[str, str]]
 ) -> list[list[str]]:
@@ -182,7 +203,13 @@ def container_networks(services: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def network_changes(
-    names: Iterable[str], listing: Iterable[Mapping[str, Any]], stack: str, external: Iterable[str], mtu: Any = 0
+    names: Iterable[str],
+    listing: Iterable[Mapping[str, Any]],
+    stack: str,
+    external: Iterable[str],
+    mtu: Any = 0,
+    *,
+    missing_only: bool = False,
 ) -> list[dict[str, Any]]:
     """List the networks that are missing or have other options than declared.
 
@@ -190,6 +217,7 @@ def network_changes(
     :param listing: ``engine_look``'s networks.
     :param external: short names of those that lead outside; all others are internal.
     :param mtu: size of the largest packet on each of them; 0 for the engine's own.
+    :param missing_only: leave those as they are that exist.
     :return: one ``{name, internal, options}`` per network to (re)create, with the engine's full name. Containers that
         share a way outside do not see each other on it: a conversation has a network of its own.
     """
@@ -203,6 +231,8 @@ def network_changes(
             options[MTU_OPTION] = str(mtu)
         declared = {"name": f"{stack}-{name}", "internal": internal, "options": options}
         network = actual.get(declared["name"])
+        if network and missing_only:
+            continue
         if (
             network is None
             or network.get("Driver") != "bridge"

@@ -618,6 +618,11 @@ class TestNetworks:
         assert container.network_changes(["edge"], [open_network], "shop", ["edge"]) == wanted
         assert container.network_changes(["edge"], [{**open_network, "Options": options}], "shop", ["edge"]) == []
 
+    def test_a_run_about_other_services_as_well_leaves_those_that_exist(self) -> None:
+        listing = [self.listed(Internal=False)]
+        found = container.network_changes(["edge", "web"], listing, "shop", ["edge"], missing_only=True)
+        assert [change["name"] for change in found] == ["shop-edge"]
+
     def test_all_have_the_declared_size_of_packets(self) -> None:
         def changes(mtu: Any, *listing: dict[str, Any]) -> dict[str, Any]:
             found = container.network_changes(["edge", "web"], listing, "shop", ["edge"], mtu)

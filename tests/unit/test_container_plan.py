@@ -124,6 +124,57 @@ def test_contexts_of_images_that_are_there_are_not_handed_on(role: Path) -> None
     assert (found["missing"], list(found["contexts"])) == (["toy"], ["toy"])
 
 
+class TestPart:
+    """A run that is about some of the services: base, which has core beside it, toy on them, and another one."""
+
+    @staticmethod
+    def plan(role: Path, look: dict[str, Any] = FOUND, **arguments: Any) -> dict[str, Any]:
+        """Plan the toy and, after it, another service with an image, a network and a volume of its own."""
+        other = {
+            **service(role, name="other", networks=["side"], volumes=[{"name": "others"}], secrets={}),
+            "name": "other",
+            "image": {"templates": ["Dockerfile.j2"]},
+            "further_images": [],
+            "contents": [],
+        }
+        planned = plan(service(role), look)
+        planned.variables["container_services"] = [*planned.variables["container_services"], other]
+        planned.plugin._task.args.update(arguments)
+        return planned.run()
+
+    def test_it_needs_what_its_images_are_built_from(self, role: Path) -> None:
+        found = self.plan(role, only=["other"])
+        assert found["missing"] == found["needed"] == list(found["contexts"]) == ["base", "other"]
+        assert set(found["images"]) == {"base", "core", "toy", "other"}
+
+    def test_it_needs_what_ships_contents(self, role: Path) -> None:
+        assert self.plan(role, only=["toy"])["needed"] == ["base", "core", "toy"]
+
+    def test_it_prepares_nothing_for_others(self, role: Path) -> None:
+        found = self.plan(role, only=["other"])
+        assert found["acting"] == ["other"]
+        assert found["networks"] == ["side"]
+        assert [volume["name"] for volume in found["volumes"]] == ["shop-others"]
+        assert found["contents"] == []
+        assert list(found["configurations"]) == ["other"]
+        # All are compared: what is declared of the others is not removed.
+        assert list(found["sealed"]) == ["toy", "other"]
+
+    def test_all_images_are_made_for_none(self, role: Path) -> None:
+        found = self.plan(role, only=[], all_images=True)
+        assert found["missing"] == ["base", "core", "toy", "other"]
+        assert (found["acting"], found["networks"], found["volumes"], found["contents"]) == ([], [], [], [])
+        assert found["configurations"] == {}
+        nothing = self.plan(role, only=[])
+        assert (nothing["missing"], nothing["needed"], nothing["contexts"]) == ([], [], {})
+
+    def test_a_whole_run_is_about_all(self, role: Path) -> None:
+        found = self.plan(role)
+        assert found["acting"] == ["toy", "other"]
+        assert found["needed"] == ["base", "core", "toy", "other"]
+        assert found["networks"] == ["side", "web"]
+
+
 def test_a_template_that_cannot_be_rendered_is_named(role: Path) -> None:
     (role / "templates/Dockerfile.j2").write_text("{{ nowhere }}")
     with pytest.raises(AnsibleError, match=r"toy: template Dockerfile.j2: .*nowhere"):

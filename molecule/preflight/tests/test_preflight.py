@@ -131,6 +131,15 @@ def test_what_is_put_right_passes(runs: Runs) -> None:
     assert runs.converge().changes == []
 
 
+def test_a_run_about_the_engine_prepares_no_service(runs: Runs, stack: Stack) -> None:
+    """No image is built for it; and the engine is not the role's here."""
+    before = touched(stack)
+    result = runs.play(SITE, "--tags=docker")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert runs.all()[-1].changes == []
+    assert touched(stack) == before
+
+
 def test_another_run_is_in_the_way_while_it_lives(runs: Runs, stack: Stack) -> None:
     """It stands in a file of the target which process of which machine works on it."""
     with subprocess.Popen(["sleep", "600"]) as other:

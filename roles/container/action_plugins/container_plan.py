@@ -30,11 +30,16 @@ ROLE = Path(__file__).resolve().parents[1]
 class ActionModule(ActionBase):
     """Takes `look`: what `engine_look` has returned a moment ago, empty if nobody has asked.
 
+    Of a run that is about some services alone, `only` names them: the others are compared, for theirs is the stack as
+    well, but nothing is prepared for them. With `all_images` all images count.
+
     Uses the variable `container_services` and what the services' templates name. Fails where a volume is another than
     declared. Returns no secrets:
 
     - images: name of an image, which is that of its service if it has one image alone, to ``{reference, digest}``;
-    - contexts: name to its build context, of those images that the engine lacks;
+    - acting: names of the services that the run is about;
+    - needed: names of the images that these need, with those that they are built from;
+    - contexts: name to its build context, of those needed images that the engine lacks;
     - sealed: service name to its containers, with a digest in place of their secrets, and the digest of what each is
       declared to be;
     - contents: what images ship to the services' volumes (`planned_contents`);
@@ -63,6 +68,8 @@ class ActionModule(ActionBase):
                 "container_users",
             )
         )
+        only = self._task.args.get("only")
+        acting = [service for service in services if only is None or service["name"] in only]
         contexts: dict[str, dict[str, str]] = {}
         for service, image in container.service_images(services):
             name = image["name"]
@@ -71,7 +78,7 @@ class ActionModule(ActionBase):
             images[name] = {"reference": f"{stack}/{name}:{digest}", "digest": digest}
 
         contents, configurations = [], {}
-        for service in services:
+        for service in acting:
             name = service["name"]
             shipped = planned_contents(service, images, stack, data_dir)
             contents += shipped
@@ -92,12 +99,13 @@ class ActionModule(ActionBase):
                 return dict(result)
             engine = result["engine"]
         answers = bool(engine.get("info"))
-        volumes = container.container_volumes(services, stack, data_dir)
+        volumes = container.container_volumes(acting, stack, data_dir)
         misplaced = container.misplaced_volumes(volumes, engine.get("volumes") or [], stack)
         if misplaced:
             return {"failed": True, "msg": "\n".join(misplaced)}
         names = [service["name"] for service in services]
-        missing = container.missing_images({name: images[name] for name in contexts}, engine.get("images") or [])
+        needed = container.needed_images(services if self._task.args.get("all_images") else acting, images, contexts)
+        missing = container.missing_images({name: images[name] for name in needed}, engine.get("images") or [])
 
         common = [stack, data_dir, users, engine.get("info"), self._options(templar, variables)]
         sealed: dict[str, list[dict[str, Any]]] = {}
@@ -109,14 +117,16 @@ class ActionModule(ActionBase):
         settled = [name for name in names if name not in missing and container.is_settled(sealed[name], stack, engine)]
         return {
             "changed": False,
+            "acting": [service["name"] for service in acting],
             "images": images,
+            "needed": needed,
             "contexts": {name: contexts[name] for name in missing},
             "contents": contents,
             "configurations": configurations,
             "missing": missing,
             "sealed": sealed,
             "settled": settled if answers else [],
-            "networks": container.container_networks(services),
+            "networks": container.container_networks(acting),
             "volumes": volumes,
             "engine": engine,
         }
