@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.runs import words
+
 if TYPE_CHECKING:
     from tests.support.runs import Runs
 
@@ -71,6 +73,28 @@ def test_server_is_reached_on_its_networks_only(server: Server) -> None:
     networks = server.container.inspect["NetworkSettings"]["Networks"]
     assert set(networks) == {"quayside-database-quay", "quayside-database-pier"}
     assert not [bindings for bindings in server.container.inspect["NetworkSettings"]["Ports"].values() if bindings]
+
+
+@pytest.mark.destructive
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        # The server would start without it.
+        ("plugin_load_add = nothing", "Couldn't load plugins from 'nothing.so'"),
+        pytest.param("nonsense_option = 1", "unknown variable 'nonsense_option=1'", marks=pytest.mark.thorough),
+        pytest.param("max_connections = many", "Error while setting value 'many'", marks=pytest.mark.thorough),
+    ],
+)
+def test_configuration_that_the_server_refuses_replaces_nothing(
+    server: Server, runs: Runs, line: str, reason: str
+) -> None:
+    before = server.container.identifier
+    refused = runs.play("converge.yml", "--extra-vars=" + json.dumps({"mariadb_extra_config": line}))
+    assert refused.returncode != 0
+    for said in (reason, "mariadbd refuses its configuration. What an operator writes in it is mariadb_extra_config."):
+        assert said in words(refused)
+    server.container.forget()
+    assert (server.container.identifier, server.container.health) == (before, "healthy")
 
 
 @pytest.mark.thorough
