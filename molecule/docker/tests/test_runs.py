@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
-from tests.support.runs import Run, Sequence
+from tests.support.runs import Run, Sequence, words
 
 if TYPE_CHECKING:
     from tests.support.runs import Runs
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 CONFIGURE = "Install | Configure the engine"
 PACKAGES = "Install what is missing"
 RESTART = "Start | Restart the engine with its configuration, now and at every boot"
+SCENARIO = yaml.safe_load((Path(__file__).parents[1] / "group_vars" / "all.yml").read_text(encoding="utf-8"))
 MANUAL = {"live-restore": False, "labels": ["owner=somebody"], "debug": True}
 
 
@@ -75,6 +78,63 @@ def test_stopped_engine_is_started(runs: Runs, engine: Engine) -> None:
     assert engine.info["LiveRestoreEnabled"] is True
     assert engine.host.service("docker").is_enabled
     assert not runs.converge("--extra-vars", "docker_manage=auto").changes
+
+
+def declared(**options: object) -> str:
+    """Write the argument that declares options of the engine's besides the scenario's."""
+    return "--extra-vars=" + json.dumps({"docker_daemon_options": {**SCENARIO["docker_daemon_options"], **options}})
+
+
+@pytest.mark.destructive
+def test_option_that_the_engine_does_not_know_changes_nothing(runs: Runs, engine: Engine) -> None:
+    """In a check run neither: the engine's program judges the file before it is put in place."""
+    pid, before = engine.pid, engine.configuration
+    for arguments in (["--check"], []):
+        refused = runs.play("converge.yml", declared(nonsense=True), *arguments)
+        assert refused.returncode != 0
+        assert "docker_daemon_options: the engine would not start" in words(refused)
+        assert "don't match any configuration option: nonsense. Correct the option or take it out." in words(refused)
+    assert (engine.pid, engine.configuration) == (pid, before)
+    assert not runs.converge().changes
+
+
+@pytest.mark.destructive
+def test_engine_that_does_not_start_gets_its_former_configuration_back(runs: Runs, engine: Engine, server: str) -> None:
+    """Its program takes the option, and finds out at the start that there is no such thing. Containers run on."""
+    before, started = engine.configuration, engine.inspect("container", server)["State"]["StartedAt"]
+    failed = runs.play("converge.yml", declared(**{"log-driver": "nonsense"}))
+    assert failed.returncode != 0
+    assert "The engine does not start with what docker_daemon_options declares." in words(failed)
+    assert "The former /etc/docker/daemon.json is back, and the engine runs with it." in words(failed)
+    assert engine.configuration == before
+    assert set(engine.info["Labels"]) == set(before["labels"])
+    assert engine.inspect("container", server)["State"]["StartedAt"] == started
+    assert not runs.converge().changes
+
+
+@pytest.mark.destructive
+def test_option_that_is_no_longer_declared_leaves(runs: Runs, engine: Engine) -> None:
+    before = engine.configuration
+    assert tasks(runs.converge(declared(mtu=1380))) == {CONFIGURE, RESTART}
+    assert engine.configuration["mtu"] == 1380
+    assert tasks(runs.converge()) == {CONFIGURE, RESTART}
+    assert engine.configuration == before
+
+
+@pytest.mark.thorough
+@pytest.mark.destructive
+def test_engine_that_does_not_start_any_more_is_mended(runs: Runs, engine: Engine) -> None:
+    """The file of an older version of this role, which remembered nothing: what it had merged stayed for ever."""
+    before = engine.configuration
+    broken = json.dumps({**before, "nonsense": True})
+    engine.host.check_output(
+        "rm /etc/docker/pressdock.json && printf '%%s' %s > /etc/docker/daemon.json; systemctl restart docker.service;"
+        " ! systemctl is-active docker.service",
+        broken,
+    )
+    assert tasks(runs.converge()) == {CONFIGURE, RESTART}
+    assert engine.configuration == before
+    assert not runs.converge().changes
 
 
 @pytest.mark.destructive
