@@ -429,27 +429,27 @@ def container_record(declared: str, fingerprint: str) -> dict[str, str]:
     return {"declared": declared, "fingerprint": fingerprint}
 
 
-def container_handover(container: Mapping[str, Any], stack: str) -> dict[str, str]:
-    """Return the engine's name of a container that overlaps with its successor, and the address that it hands over."""
-    return {
-        "name": f"{stack}-{container['name']}",
-        "address": handover.overlap_address(stack, container["name"], container["overlap"]),
-    }
+def container_handover(container: Mapping[str, Any], stack: str) -> dict[str, Any]:
+    """Return the engine's name of a container, its ``address`` while it is set aside, and whether it ``overlaps``."""
+    name, network = f"{stack}-{container['name']}", container.get("overlap")
+    address = handover.overlap_address(stack, container["name"], network) if network else handover.former_name(name)
+    return {"name": name, "address": address, "overlaps": bool(network)}
 
 
-def overlapping_containers(
+def replaceable_containers(
     containers: Iterable[Mapping[str, Any]], listing: Iterable[Mapping[str, Any]], stack: str
 ) -> list[Mapping[str, Any]]:
-    """Choose the containers that overlap with their successor and exist, be it in the middle of a handover.
+    """Choose the containers to which there would be a way back: they run, or are in the middle of a handover.
 
     :param listing: the engine's containers.
     """
-    existing = handover.running_by_name(listing)
-    return [
-        container
-        for container in containers
-        if container.get("overlap") and set(container_handover(container, stack).values()) & set(existing)
-    ]
+    running = handover.running_by_name(listing)
+    chosen = []
+    for container in containers:
+        names = container_handover(container, stack)
+        if running.get(names["name"]) or names["address"] in running:
+            chosen.append(container)
+    return chosen
 
 
 def interrupted_handovers(
@@ -461,9 +461,9 @@ def interrupted_handovers(
     """
     running = handover.running_by_name(listing)
     return {
-        container["name"]: handover.remaining_name(running, **names)
+        container["name"]: handover.remaining_name(running, names["name"], names["address"])
         for container in containers
-        if container.get("overlap") and (names := container_handover(container, stack))["address"] in running
+        if (names := container_handover(container, stack))["address"] in running
     }
 
 
@@ -481,7 +481,7 @@ def is_settled(containers: Iterable[Mapping[str, Any]], stack: str, engine: Mapp
         if not state.get("healthy") or records.get(name) != record:
             return False
         # A handover that was interrupted has to be taken back.
-        if container.get("overlap") and container_handover(container, stack)["address"] in found:
+        if container_handover(container, stack)["address"] in found:
             return False
     return True
 
@@ -624,6 +624,23 @@ def health_reports(found: Mapping[str, Mapping[str, Any]], stack: str) -> dict[s
     :return: short name to text.
     """
     return {name.removeprefix(f"{stack}-"): str(state["report"]) for name, state in found.items() if state["healthy"]}
+
+
+def started_containers(
+    results: Iterable[Mapping[str, Any]], started: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Put what the engine says of containers that have been started since into `docker_container`'s results.
+
+    :param results: of a loop over containers.
+    :param started: what the engine says, by its names of the containers.
+    """
+    known = {inspected["Id"]: inspected for inspected in started.values()}
+    return [
+        {**result, "container": known.get(container["Id"], container)}
+        if (container := result.get("container"))
+        else dict(result)
+        for result in results
+    ]
 
 
 def running_containers(results: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -781,7 +798,7 @@ class FilterModule:
             "created_containers": created_containers,
             "container_handover": container_handover,
             "overlap_address": handover.overlap_address,
-            "overlapping_containers": overlapping_containers,
+            "replaceable_containers": replaceable_containers,
             "interrupted_handovers": interrupted_handovers,
             "engine_questions": engine_questions,
             "health_reports": health_reports,
@@ -797,6 +814,7 @@ class FilterModule:
             "running_containers": running_containers,
             "secret_trees": secret_trees,
             "silent_container": silent_container,
+            "started_containers": started_containers,
             "superseded_images": superseded_images,
             "undeclared_options": undeclared_options,
             "unhealthy_containers": unhealthy_containers,

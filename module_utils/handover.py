@@ -10,6 +10,9 @@ network or changes its address there:
 2. Its successor is created under the name, with all that is declared, and becomes healthy. Nobody talks to it yet.
 3. The one that serves is retired: it gets another name, and at that moment the address is the successor's.
 
+Any other container cannot run beside its successor. It is set aside in the same way, under a name that means nothing,
+serves until its successor was created, and is stopped when that one starts. It stays until the successor is healthy.
+
 Pure, and used on both sides: by a module on the target and by filters on the controller.
 """
 
@@ -30,6 +33,14 @@ def overlap_address(stack: str, name: str, network: str) -> str:
     :param name: short name of the container; likewise the network's.
     """
     return f"{stack}-{name}.{stack}-{network}"
+
+
+def former_name(name: str) -> str:
+    """Return the name under which a container that does not overlap with its successor is set aside.
+
+    :param name: the engine's name of the container.
+    """
+    return f"{name}.former"
 
 
 def retired_name(name: str, identifier: str) -> str:
@@ -55,8 +66,8 @@ def running_by_name(listing: Iterable[Mapping[str, Any]]) -> dict[str, bool]:
 def remaining_name(running: Mapping[str, bool], name: str, address: str) -> str:
     """Return who of a container and its successor stays after a handover that was interrupted: its name as it is now.
 
-    It is the container that serves under the address; unless it has died and the successor runs, which then is what
-    there is. Without an interrupted handover it is the container of that name.
+    It is the container that serves under the address; unless it has died, or was stopped, and the successor runs, which
+    then is what there is. Without an interrupted handover it is the container of that name.
 
     :param running: all containers of the engine, see :func:`running_by_name`.
     """

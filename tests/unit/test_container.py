@@ -930,13 +930,27 @@ class TestOverlap:
         assert container.container_handover(self.toy, "shop") == {
             "name": "shop-toy",
             "address": "shop-toy.shop-web",
+            "overlaps": True,
+        }
+
+    def test_any_other_is_set_aside_under_a_name_that_means_nothing(self) -> None:
+        assert container.container_handover(self.plain, "shop") == {
+            "name": "shop-plain",
+            "address": "shop-plain.former",
+            "overlaps": False,
         }
 
     @pytest.mark.parametrize(
-        ("states", "overlapping", "stays"),
+        ("states", "replaceable", "stays"),
         [
-            ({"shop-toy": "running", "shop-plain": "running"}, ["toy"], {}),
-            ({"shop-plain": "running"}, [], {}),
+            ({"shop-toy": "running", "shop-plain": "running"}, ["toy", "plain"], {}),
+            # To one that does not run there is no way back.
+            ({"shop-toy": "exited", "shop-plain": "exited"}, [], {}),
+            ({}, [], {}),
+            ({"shop-plain.former": "running"}, ["plain"], {"plain": "shop-plain.former"}),
+            ({"shop-plain.former": "running", "shop-plain": "created"}, ["plain"], {"plain": "shop-plain.former"}),
+            ({"shop-plain.former": "exited", "shop-plain": "created"}, ["plain"], {"plain": "shop-plain.former"}),
+            ({"shop-plain.former": "exited", "shop-plain": "running"}, ["plain"], {"plain": "shop-plain"}),
             ({"shop-toy.shop-web": "running"}, ["toy"], {"toy": "shop-toy.shop-web"}),
             ({"shop-toy.shop-web": "running", "shop-toy": "running"}, ["toy"], {"toy": "shop-toy.shop-web"}),
             # The successor is what there is.
@@ -945,21 +959,33 @@ class TestOverlap:
             ({"shop-toy.0123456789ab": "running", "shop-toy": "running"}, ["toy"], {}),
         ],
     )
-    def test_what_exists_decides(self, states: dict[str, str], overlapping: list[str], stays: dict[str, str]) -> None:
+    def test_what_runs_decides(self, states: dict[str, str], replaceable: list[str], stays: dict[str, str]) -> None:
         listing = [{"Names": [f"/{name}"], "State": state} for name, state in states.items()]
         declared = [self.toy, self.plain]
-        assert [one["name"] for one in container.overlapping_containers(declared, listing, "shop")] == overlapping
+        assert [one["name"] for one in container.replaceable_containers(declared, listing, "shop")] == replaceable
         assert container.interrupted_handovers(declared, listing, "shop") == stays
 
-    def test_is_not_settled_in_the_middle_of_a_handover(self) -> None:
+    @pytest.mark.parametrize(("name", "aside"), [("toy", "shop-toy.shop-web"), ("plain", "shop-plain.former")])
+    def test_is_not_settled_in_the_middle_of_a_handover(self, name: str, aside: str) -> None:
         engine: dict[str, Any] = {
-            "found": {"shop-toy": {"fingerprint": "f", "healthy": True}},
-            "records": {"shop-toy": container.container_record("d", "f")},
+            "found": {f"shop-{name}": {"fingerprint": "f", "healthy": True}},
+            "records": {f"shop-{name}": container.container_record("d", "f")},
         }
-        declared = [{**self.toy, "declared": "d"}]
+        declared = [{**getattr(self, name), "declared": "d"}]
         assert container.is_settled(declared, "shop", engine)
-        engine["found"]["shop-toy.shop-web"] = {"fingerprint": "g", "healthy": True}
+        engine["found"][aside] = {"fingerprint": "g", "healthy": True}
         assert not container.is_settled(declared, "shop", engine)
+
+    def test_what_was_started_since_is_known_as_it_is_now(self) -> None:
+        results: list[dict[str, Any]] = [
+            {"item": {"name": "plain"}, "container": {"Id": "1", "State": {"Running": False}}, "actions": ["a"]},
+            {"item": {"name": "toy"}, "container": {"Id": "2", "State": {"Running": True}}},
+            {"item": {"name": "none"}},
+        ]
+        now = {"Id": "1", "State": {"Running": True}}
+        found = container.started_containers(results, {"shop-plain": now})
+        assert found == [{**results[0], "container": now}, *results[1:]]
+        assert container.started_containers(results, {}) == results
 
     @pytest.mark.parametrize("fields", [{"overlap": "elsewhere"}, {"ports": ["127.0.0.1:80:80/tcp"]}])
     def test_what_cannot_run_twice_is_refused(self, fields: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Replacing a container while it serves: who has its name and address after each step, wherever a run was killed."""
+"""Replacing a container: who serves, and has its name and address, after each step and wherever a run was killed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,12 @@ sys.modules["ansible.module_utils.handover"] = handover
 module = load("roles/container/library/container_handover.py")
 
 NAME, ADDRESS = "shop-toy", "shop-toy.shop-web"
-BOTH = [{"name": NAME, "address": ADDRESS}, {"name": "shop-boat", "address": "shop-boat.shop-web"}]
+BOTH = [
+    {"name": NAME, "address": ADDRESS, "overlaps": True},
+    {"name": "shop-boat", "address": "shop-boat.shop-web", "overlaps": True},
+]
+FORMER = f"{NAME}.former"
+IN_TURN = [{"name": NAME, "address": FORMER, "overlaps": False}]
 OLD, NEW = "a" * 64, "b" * 64
 
 
@@ -31,12 +36,13 @@ class Engine:
     """An engine that knows names, and answers addresses as the real one does."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **containers: bool) -> None:
-        self.containers = {
+        self.containers: dict[str, dict[str, Any]] = {
             name.replace("_", "-"): {"id": OLD if name == "shop_toy" else "c" * 64, "running": running}
             for name, running in containers.items()
         }
         self.requests = 0
         self.dies_after: int | None = None
+        self.cannot_start: set[str] = set()
         monkeypatch.setattr(module, "ask_again", self.answer)
         monkeypatch.setattr(module, "tell", self.obey)
         monkeypatch.setattr(module, "connected", lambda _: 0)
@@ -63,6 +69,11 @@ class Engine:
             del self.containers[name]
         elif parts.path.endswith("/stop"):
             self.containers[name]["running"] = False
+        elif parts.path.endswith("/start"):
+            if name in self.cannot_start:
+                raise OSError(f"POST {request}: 500 port is already allocated")
+            self.containers[name]["running"] = True
+            assert sum(one["running"] for one in self.containers.values()) == 1, "they run beside each other"
         else:
             to = parse_qs(parts.query)["name"][0]
             assert to not in self.containers, "the name is another's"
@@ -72,10 +83,15 @@ class Engine:
         """Return the id of the container that clients reach."""
         return str(self.containers.get(address, self.containers.get(name, {"id": ""}))["id"])
 
-    def create(self) -> None:
+    def create(self, *, running: bool = True) -> None:
         """Create the successor."""
         assert NAME not in self.containers
-        self.containers[NAME] = {"id": NEW, "running": True}
+        self.containers[NAME] = {"id": NEW, "running": running}
+
+    @property
+    def all_running(self) -> set[str]:
+        """The ids of those that run."""
+        return {one["id"] for one in self.containers.values() if one["running"]}
 
 
 def test_change_of_guard(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +124,7 @@ def test_killed_run_is_taken_back_or_has_handed_over(monkeypatch: pytest.MonkeyP
     engine.dies_after = requests
 
     def run() -> None:
-        module.take_back(BOTH[:1])
+        module.take_back(BOTH[:1], interrupted=True)
         if engine.serving() == NEW:
             return
         module.set_aside(BOTH[:1])
@@ -131,8 +147,72 @@ def test_running_successor_of_a_dead_container_is_left(monkeypatch: pytest.Monke
     module.set_aside(BOTH[:1])
     engine.create()
     engine.containers[ADDRESS]["running"] = False
-    module.take_back(BOTH[:1])
+    module.take_back(BOTH[:1], interrupted=True)
     assert engine.serving() == NEW
+    assert set(engine.containers) == {NAME}
+
+
+def test_change_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It serves until its successor is there, and stays until that one is healthy."""
+    engine = Engine(monkeypatch, shop_toy=True)
+    module.set_aside(IN_TURN)
+    engine.create(running=False)
+    assert engine.all_running == {OLD}
+    assert module.take_turns([*BOTH[1:], *IN_TURN])[NAME]["Id"] == NEW
+    assert engine.all_running == {NEW}
+    assert set(engine.containers) == {NAME, FORMER}
+    assert module.finish(IN_TURN, 5, 300) == {}
+    assert engine.containers[NAME]["id"] == NEW
+    assert set(engine.containers) == {NAME}
+
+
+@pytest.mark.parametrize("starts", [True, False])
+def test_way_back_from_a_successor_that_does_not_work(monkeypatch: pytest.MonkeyPatch, *, starts: bool) -> None:
+    """It runs and is not healthy, or does not even start."""
+    engine = Engine(monkeypatch, shop_toy=True)
+    module.set_aside(IN_TURN)
+    engine.create(running=False)
+    if starts:
+        module.take_turns(IN_TURN)
+    else:
+        engine.cannot_start = {NAME}
+        with pytest.raises(OSError, match="already allocated"):
+            module.take_turns(IN_TURN)
+        engine.cannot_start = set()
+    module.take_back(IN_TURN)
+    assert engine.all_running == {OLD}
+    assert set(engine.containers) == {NAME}
+
+
+def test_way_back_from_a_successor_that_was_not_created(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(monkeypatch, shop_toy=True)
+    module.set_aside(IN_TURN)
+    module.take_back(IN_TURN)
+    assert (engine.all_running, set(engine.containers)) == ({OLD}, {NAME})
+
+
+@pytest.mark.parametrize("requests", range(9))
+def test_killed_run_in_turn_is_finished_by_the_next(monkeypatch: pytest.MonkeyPatch, requests: int) -> None:
+    """There is one of them wherever it was killed, and a further run ends as a whole one does."""
+    engine = Engine(monkeypatch, shop_toy=True)
+    engine.dies_after = requests
+
+    def run() -> None:
+        module.take_back(IN_TURN, interrupted=True)
+        if engine.all_running == {NEW}:
+            return
+        module.set_aside(IN_TURN)
+        engine.create(running=False)
+        module.take_turns(IN_TURN)
+        module.finish(IN_TURN, 5, 300)
+
+    try:
+        run()
+    except KilledError:
+        assert engine.containers
+    engine.dies_after = None
+    run()
+    assert engine.all_running == {NEW}
     assert set(engine.containers) == {NAME}
 
 

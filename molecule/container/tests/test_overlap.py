@@ -1,4 +1,4 @@
-"""A container that overlaps with its successor is replaced, and nobody who talks to it notices."""
+"""A container is replaced: nobody notices where it overlaps with its successor, and there is a way back in any case."""
 
 from __future__ import annotations
 
@@ -54,9 +54,11 @@ docker exec quayside-toy-visitor perl -MIO::Socket::INET -e '
 """Asks for something that takes 25 s, once the toy is being replaced."""
 
 
-def toys(mood: str = "jolly", **variables: object) -> str:
-    """Write the variables of a run with the visitor and the toy that overlaps, in this mood."""
-    toy: dict[str, Any] = {"overlap": "toy", "environment": {"TOY_MOOD": mood, "TOY_PLACE": "quay"}}
+def toys(mood: str = "jolly", *, overlap: bool = True, **variables: object) -> str:
+    """Write the variables of a run with the visitor and the toy that overlaps (or does not), in this mood."""
+    toy: dict[str, Any] = {"environment": {"TOY_MOOD": mood, "TOY_PLACE": "quay"}}
+    if overlap:
+        toy["overlap"] = "toy"
     return "--extra-vars=" + json.dumps({"toy_containers": {"visitor": VISITORS_TOY, "overlapping": toy}, **variables})
 
 
@@ -135,9 +137,9 @@ def test_successor_that_is_not_healthy_replaces_nothing(runs: Runs, stack: Stack
         *(
             pytest.param(task, marks=LATER)
             for task in (
-                "Overlap | Note what would be replaced",
+                "Aside | Note what would be replaced",
                 "Run | Start what is declared",
-                "Handover | Wait until the successors are healthy",
+                "Run | Wait until the successors are healthy",
                 "Run | Record how the containers are now",
             )
         ),
@@ -191,3 +193,84 @@ def test_what_is_left_half_done_is_put_right(runs: Runs, stack: Stack, toy: Cont
     toy.forget()
     assert (toy.identifier == before) is stays
     toy.wait_for_health("healthy")
+
+
+PORT = "127.0.0.1:7373:7000/tcp"
+
+
+def in_turn(mood: str = "jolly", **variables: object) -> str:
+    """Write the variables of a run with a toy that cannot run beside its successor."""
+    return toys(mood, overlap=False, **variables)
+
+
+@pytest.fixture
+def single(runs: Runs, stack: Stack) -> Container:
+    """Return the toy that does not overlap, as declared."""
+    runs.converge(in_turn())
+    return stack.container("toy-overlapping")
+
+
+@pytest.mark.destructive
+def test_former_container_comes_back_where_its_successor_is_not_healthy(
+    runs: Runs, stack: Stack, single: Container
+) -> None:
+    before = single.identifier
+    failed = runs.play("converge.yml", in_turn("sullen", container_healthy_timeout=12))
+    assert failed.returncode != 0
+    for said in (f"{NAME} did not become healthy", "status 500", "toy: ready", "was to replace is back, and serves."):
+        assert said in words(failed)
+    single.forget()
+    assert (single.identifier, single.health) == (before, "healthy")
+    assert present(stack) == {NAME}
+    assert runs.converge(in_turn()).changes == []
+
+
+@pytest.mark.destructive
+@pytest.mark.thorough
+def test_former_container_comes_back_where_its_successor_cannot_start(
+    runs: Runs, stack: Stack, single: Container
+) -> None:
+    """Somebody else has the port that it is to publish."""
+    before = single.identifier
+    image = single.inspect["Config"]["Image"]
+    stack.host.check_output("docker run --detach --rm --name squatter --publish %s %s", PORT, image)
+    toy = {"environment": {"TOY_MOOD": "jolly", "TOY_PLACE": "quay"}, "ports": [PORT]}
+    ported = "--extra-vars=" + json.dumps({"toy_containers": {"visitor": VISITORS_TOY, "overlapping": toy}})
+    failed = runs.play("converge.yml", ported)
+    assert failed.returncode != 0
+    assert "is back, and serves" in words(failed)
+    single.forget()
+    assert (single.identifier, single.health) == (before, "healthy")
+    stack.host.check_output("docker stop squatter")
+    assert runs.converge(ported).changed_items == {(START, "toy-overlapping")}
+    assert runs.converge(ported).changes == []
+
+
+@pytest.mark.destructive
+@pytest.mark.parametrize(
+    "task",
+    [
+        "Turn | Stop what has served and start the successors",
+        *(
+            pytest.param(task, marks=LATER)
+            for task in (
+                "Run | Start what is declared",
+                "Run | Wait until the successors are healthy",
+                "Handover | Let the successors take over and those before them end",
+                "Run | Record how the containers are now",
+            )
+        ),
+    ],
+)
+def test_killed_run_leaves_one_that_serves_and_is_finished_by_the_next(
+    runs: Runs, stack: Stack, single: Container, task: str
+) -> None:
+    assert single.identifier
+    merry = in_turn("merry")
+    assert runs.play("converge.yml", merry, PRESSDOCK_DIE_BEFORE=task).returncode == -9
+    running = stack.host.check_output("docker ps --filter name=%s --format '{{.Names}}'", NAME).split()
+    assert len(running) == 1
+    predicted = runs.converge("--check", merry).changed_items
+    assert runs.converge(merry).changed_items == predicted
+    assert present(stack) == {NAME}
+    assert runs.converge(merry).changes == []

@@ -1,17 +1,17 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: MIT
-"""Replace containers while they serve: set them aside, hand over their address to their successors, or take it back."""
+"""Replace containers so that there is a way back: set them aside, let their successors take over, or take it back."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: container_handover
-short_description: Replace containers while they serve
+short_description: Replace containers so that there is a way back
 description:
-  - Three steps of replacing containers, all of them at once. Between the first and the last one their successors are
+  - The steps of replacing containers, all of them at once. Between the first and the last one their successors are
     created under their names, and become healthy.
-  - What an interrupted run has left is taken back by the step V(back), or, when the address was handed over, is a
+  - What an interrupted run has left is put right by the step V(recover), or, when the address was handed over, is a
     container that nobody declares.
 options:
   containers:
@@ -25,19 +25,28 @@ options:
         type: str
         required: true
       address:
-        description: The name under which its clients look it up, C(CONTAINER.NETWORK) in the engine's names.
+        description:
+          - Its name while it is set aside. That of one that overlaps with its successor is the name under which its
+            clients look it up, C(CONTAINER.NETWORK) in the engine's names.
         type: str
+        required: true
+      overlaps:
+        description: Whether it runs beside its successor.
+        type: bool
         required: true
   step:
     description:
       - V(aside) gives a container's name free. It serves on, under its address.
+      - V(turn) stops those that do not overlap with their successors, and starts these, which were created.
       - V(finish) gives the address to the successor. When no client can have the former address any more and those that
         are connected have been answered, the container is stopped (with the signal and in the time that it was
-        created with) and removed.
-      - V(back) removes a successor that has not taken over, and gives the container before it its name back. Where that
-        one has died and the successor runs, the successor stays. Containers that have not been set aside are left.
+        created with) and removed. One that does not overlap with its successor was stopped, and is removed.
+      - V(back) removes a successor, gives the container before it its name back, and starts it where it was stopped.
+        Containers that have not been set aside are left.
+      - V(recover) does the same after a run that was interrupted; but where the container before has died or was
+        stopped and the successor runs, the successor stays.
     type: str
-    choices: [aside, finish, back]
+    choices: [aside, turn, finish, back, recover]
     required: true
   address_lifetime:
     description: Seconds for which clients use an address before they look it up again. Only for V(finish).
@@ -62,6 +71,7 @@ EXAMPLES = r"""
     containers:
       - name: pressdock-wordpress-blog
         address: pressdock-wordpress-blog.pressdock-web-blog
+        overlaps: true
     address_lifetime: 5
     drain_timeout: 300
   become: true
@@ -73,6 +83,10 @@ unanswered:
   returned: always
   type: dict
   sample: {"pressdock-wordpress-blog.0123456789ab": 0}
+started:
+  description: What the engine says of the successors that V(turn) has started, by their names.
+  returned: always
+  type: dict
 """
 
 import time
@@ -92,6 +106,8 @@ PAUSE = 0.3
 PATIENCE = 60
 """Seconds beyond a container's own time to stop that the engine may take for it."""
 
+Container = dict[str, Any]
+
 
 def existing() -> dict[str, bool]:
     """Ask the engine which containers there are, and whether each one runs."""
@@ -109,35 +125,72 @@ def remove(name: str) -> None:
     tell(SOCKET, "DELETE", f"/containers/{quote(name)}?force=1", PATIENCE)
 
 
-def set_aside(containers: list[dict[str, str]]) -> None:
+def inspect(name: str) -> dict[str, Any]:
+    """Return what the engine says of a container."""
+    inspected: dict[str, Any] = ask_again(SOCKET, f"/containers/{quote(name)}/json")
+    return inspected
+
+
+def start(name: str) -> None:
+    """Start a container that does not run."""
+    tell(SOCKET, "POST", f"/containers/{quote(name)}/start", PATIENCE)
+
+
+def stop(name: str, inspected: dict[str, Any]) -> None:
+    """Stop a container with the signal and in the time that it was created with."""
+    grace = inspected["Config"].get("StopTimeout") or 10
+    tell(SOCKET, "POST", f"/containers/{quote(name)}/stop", grace + PATIENCE)
+
+
+def set_aside(containers: list[Container]) -> None:
     """Give the names of containers that serve free."""
     for container in containers:
         rename(container["name"], container["address"])
 
 
-def take_back(containers: list[dict[str, str]]) -> None:
-    """Remove the successors of containers that were set aside, and give these their names back."""
+def take_turns(containers: list[Container]) -> dict[str, Any]:
+    """Stop those that do not overlap with their successors, and start these; returns what the engine says of them."""
+    started = {}
+    for container in containers:
+        if not container["overlaps"]:
+            stop(container["address"], inspect(container["address"]))
+            start(container["name"])
+            started[container["name"]] = inspect(container["name"])
+    return started
+
+
+def take_back(containers: list[Container], *, interrupted: bool = False) -> None:
+    """Remove the successors of containers that were set aside, and give these their names back.
+
+    :param interrupted: by another run, of which nobody knows how far it came: a successor that is all that runs stays.
+    """
     running = existing()
     for container in containers:
         name, address = container["name"], container["address"]
         if address not in running:
             continue
-        if remaining_name(running, **container) == name:
+        if interrupted and remaining_name(running, name, address) == name:
             remove(address)
             continue
         if name in running:
             remove(name)
         rename(address, name)
+        if not running[address]:
+            start(name)
 
 
-def retire(containers: list[dict[str, str]]) -> list[str]:
-    """Give the addresses to the successors; returns the names that the containers before them have from then on."""
+def retire(containers: list[Container]) -> list[str]:
+    """Give the addresses to the successors; returns the names that the containers before them have from then on.
+
+    Those that do not overlap have been stopped: they are removed.
+    """
     running = existing()
     retired = []
     for container in containers:
-        if container["address"] in running:
-            inspected = ask_again(SOCKET, f"/containers/{quote(container['address'])}/json")
-            retired.append(retired_name(container["name"], inspected["Id"]))
+        if container["address"] in running and not container["overlaps"]:
+            remove(container["address"])
+        elif container["address"] in running:
+            retired.append(retired_name(container["name"], inspect(container["address"])["Id"]))
             rename(container["address"], retired[-1])
     return retired
 
@@ -150,18 +203,17 @@ def connected(pid: int) -> int:
 
 def end(name: str, timeout: float) -> int:
     """Stop and remove a container when nobody is connected to it any more; returns how many were in the end."""
-    inspected = ask_again(SOCKET, f"/containers/{quote(name)}/json")
+    inspected = inspect(name)
     pid = inspected["State"]["Pid"]
     last = time.monotonic() + timeout
     while (left := connected(pid) if pid else 0) and time.monotonic() < last:
         time.sleep(PAUSE)
-    grace = inspected["Config"].get("StopTimeout") or 10
-    tell(SOCKET, "POST", f"/containers/{quote(name)}/stop", grace + PATIENCE)
+    stop(name, inspected)
     remove(name)
     return left
 
 
-def finish(containers: list[dict[str, str]], lifetime: float, timeout: float) -> dict[str, int]:
+def finish(containers: list[Container], lifetime: float, timeout: float) -> dict[str, int]:
     """Hand over, and end the containers that have; returns how many of their clients were left, by name."""
     retired = retire(containers)
     if not retired:
@@ -182,25 +234,30 @@ def main() -> None:
                 "options": {
                     "name": {"type": "str", "required": True},
                     "address": {"type": "str", "required": True},
+                    "overlaps": {"type": "bool", "required": True},
                 },
             },
-            "step": {"type": "str", "choices": ["aside", "finish", "back"], "required": True},
+            "step": {"type": "str", "choices": ["aside", "turn", "finish", "back", "recover"], "required": True},
             "address_lifetime": {"type": "float", "default": 0},
             "drain_timeout": {"type": "float", "default": 0},
         },
     )
-    containers: list[dict[str, Any]] = module.params["containers"]
+    containers: list[Container] = module.params["containers"]
+    step = module.params["step"]
     unanswered: dict[str, int] = {}
+    started: dict[str, Any] = {}
     try:
-        if module.params["step"] == "aside":
+        if step == "aside":
             set_aside(containers)
-        elif module.params["step"] == "back":
-            take_back(containers)
+        elif step == "turn":
+            started = take_turns(containers)
+        elif step in ("back", "recover"):
+            take_back(containers, interrupted=step == "recover")
         else:
             unanswered = finish(containers, module.params["address_lifetime"], module.params["drain_timeout"])
     except OSError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=True, unanswered=unanswered)
+    module.exit_json(changed=True, unanswered=unanswered, started=started)
 
 
 if __name__ == "__main__":
