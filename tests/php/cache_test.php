@@ -1103,6 +1103,19 @@ $cases['a name that is not known does not take long'] = static function (): void
     demand($took < 2.0, sprintf('it took %.2f s', $took));
     same('down', $cache->info()['state']);
 };
+$cases['an address is remembered when nobody tells it any more'] = static function (): void {
+    $name = 'no-such-host-' . bin2hex(random_bytes(4));
+    $memory = Pressdock\REMEMBERED_ADDRESS . $name;
+    same("$name:7", Pressdock\with_address("$name:7"));
+    touch($memory, (int) ip2long('192.0.2.7'), time() - 60);
+    same(['192.0.2.7:7', '192.0.2.7'], [Pressdock\with_address("$name:7"), Pressdock\address_of($name)]);
+    // It has been asked for just now: nobody is asked, and nobody waited for.
+    demand(seconds(static fn () => Pressdock\address_of($name)) < 0.1, 'it waited');
+    unlink($memory);
+    foreach (['127.0.0.1', '127.0.0.1:3306', 'localhost', '[::1]:3306', 'localhost:/run/db.sock', ''] as $none) {
+        same($none, Pressdock\with_address($none));
+    }
+};
 $cases['the server is found by its name'] = static function (): void {
     global $declared;
     $cache = request(['host' => $declared['host'], 'port' => $declared['port']]);

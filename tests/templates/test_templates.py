@@ -178,6 +178,29 @@ def test_nginx(path: Path, variable_set: str) -> None:
 
 
 @each_set
+def test_nginx_remembers_where_all_servers_behind_it_are(variable_set: str) -> None:
+    """None is looked up for a request: the engine's name server is away whenever the engine is."""
+    texts = {path.name: render(path, variable_set) for path in NGINX}
+    kept = texts["nginx.conf.j2"].partition('require("addresses").keep({')[2].partition("}, ")[0]
+    asked = re.findall(
+        r'\$(\w+) { return require\("addresses"\)\.upstream\("([^":]+):[0-9]+"\) }', texts["sites.conf.j2"]
+    )
+    assert {name for _, name in asked} == set(re.findall(r'"([^"]+)",', kept)) != set()
+    passed = {name for text in texts.values() for name in re.findall(r"_pass (?:http://)?(\S+);", text)}
+    assert passed == {f"${variable}" for variable, _ in asked}
+    assert not re.search(r"(?m)^\s*set \$\w+_upstream", texts["sites.conf.j2"])
+
+
+@each_set
+def test_php_remembers_where_its_servers_are(variable_set: str) -> None:
+    """A container that is replaced reads the file for its successor as well, and knows no addresses."""
+    text = render(ROLES / "wordpress/templates/site.php.j2", variable_set)
+    host = re.escape(resolve("wordpress", "wordpress_database_host", variable_set))
+    known = rf"function_exists\('Pressdock\\\\with_address'\) \? Pressdock\\with_address\('{host}'\) : '{host}'"
+    assert re.search(rf"define\('DB_HOST', {known}\);", text)
+
+
+@each_set
 @each("*.service.j2", "*.timer.j2")
 def test_unit(path: Path, variable_set: str) -> None:
     """Every line sets something once, in a section; what is run has its whole path."""

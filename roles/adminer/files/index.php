@@ -46,6 +46,23 @@ function forget_choices(): void
     }
 }
 
+/**
+ * Returns the server (HOST or HOST:PORT) with its address in place of its name: the last known one while the engine, and its name server,
+ * is away. What remembers it is the modification time of a file without content.
+ */
+function database_server(string $server): string
+{
+    [$host, $port] = explode(':', $server, 2) + [1 => ''];
+    $memory = "/tmp/.database-address-$host";
+    $address = gethostbyname($host);
+    if ($address !== $host) {
+        touch($memory, (int) ip2long($address));
+    } elseif (is_file($memory)) {
+        $address = (string) long2ip((int) filemtime($memory));
+    }
+    return $port === '' ? $address : "$address:$port";
+}
+
 /** Called by Adminer, when its own class exists. Signatures are as loose as those of the compiled Adminer. */
 function adminer_object(): object
 {
@@ -53,7 +70,7 @@ function adminer_object(): object
     {
         public function credentials()
         {
-            return [(string) getenv('DATABASE_HOST'), (string) ($_GET['username'] ?? ''), (string) Adminer\get_password()];
+            return [database_server((string) getenv('DATABASE_HOST')), (string) ($_GET['username'] ?? ''), (string) Adminer\get_password()];
         }
 
         public function serverName($server)

@@ -13,6 +13,8 @@
 
 declare(strict_types=1);
 
+require_once __DIR__ . '/addresses.php';
+
 /** Touched after every round. */
 const HEARTBEAT = '/tmp/heartbeat';
 /** Seconds that a site has to take a request; it runs the events after it has answered. */
@@ -26,7 +28,7 @@ const ANSWER_TIMEOUT = 15;
 function start_request(string $upstream, string $script, string $host, string $uri, string $output): mixed
 {
     $command = [
-        'probe', 'fastcgi', $upstream, $script,
+        'probe', 'fastcgi', Pressdock\with_address($upstream), $script,
         'SCRIPT_NAME=/wp-cron.php', 'DOCUMENT_URI=/wp-cron.php', "REQUEST_URI=$uri", 'QUERY_STRING=doing_wp_cron',
         'DOCUMENT_ROOT=/usr/share/wordpress', 'SERVER_PROTOCOL=HTTP/1.1',
         "HTTP_HOST=$host", 'SERVER_NAME=' . explode(':', $host)[0], 'SERVER_PORT=443', 'HTTPS=on', 'REMOTE_ADDR=127.0.0.1',

@@ -50,6 +50,8 @@ final class Pressdock_Cache_Server
     private const BREAKER = '/.pressdock-cache-down';
     private const LOST = '/.pressdock-cache-lost';
     private const TRUSTED = '/.pressdock-cache-trusted';
+    /** What remembers addresses; part of the image. */
+    private const ADDRESSES = '/usr/local/lib/wordpress/addresses.php';
     /** Characters of a generation: 72 random bits. */
     private const GENERATION = '/^[A-Za-z0-9_-]{12}$/D';
 
@@ -296,54 +298,18 @@ final class Pressdock_Cache_Server
         return is_file($this->directory . $name) ? (filemtime($this->directory . $name) ?: null) : null;
     }
 
-    /**
-     * Returns a host's address. PHP's own look-up cannot be given a time limit, and the name of a container that is gone
-     * takes the engine's name server ten seconds: so that server is asked here. On a host without it, PHP looks.
-     */
+    /** Returns a host's address, which is remembered while the engine, and with it its name server, is away. */
     private function find(string $host): string
     {
         if (filter_var($host, FILTER_VALIDATE_IP) || str_contains($host, '/')) {
             return $host;
         }
-        $socket = stream_socket_client('udp://127.0.0.11:53', $number, $message, $this->timeout);
-        if (!$socket) {
+        // An image from before has none; it may serve until its container is replaced.
+        if (!is_file(self::ADDRESSES)) {
             return $host;
         }
-        stream_set_timeout($socket, 0, (int) ($this->timeout * 1e6));
-        $id = random_bytes(2);
-        $labels = implode('', array_map(static fn (string $label): string => pack('Ca*', strlen($label), $label), explode('.', $host)));
-        // Header: recursion desired, one question; the question: type A, class IN.
-        $question = "$labels\0\0\1\0\1";
-        $sent = fwrite($socket, $id . "\1\0\0\1\0\0\0\0\0\0" . $question);
-        $reply = (string) fread($socket, 1500);
-        if ($reply === '' && !stream_get_meta_data($socket)['timed_out']) {
-            // Refused: nobody listens there.
-            return $host;
-        }
-        $address = str_starts_with($reply, $id) ? self::address_in($reply, 12 + strlen($question)) : null;
-        if ($address !== null) {
-            return $address;
-        }
-        throw new RuntimeException($reply === '' ? "looking up $host took too long" : "the name $host is not known");
-    }
-
-    /** Returns the first address in a name server's reply, whose records begin at the offset. */
-    private static function address_in(string $reply, int $offset): ?string
-    {
-        while ($offset < strlen($reply)) {
-            // A name is labels up to an empty one or up to a reference of two bytes.
-            for (; ($length = ord($reply[$offset] ?? "\0")) > 0 && $length < 0xc0; $offset += 1 + $length);
-            $offset += $length === 0 ? 1 : 2;
-            if (strlen($reply) < $offset + 10) {
-                break;
-            }
-            ['type' => $type, 'length' => $length] = unpack('ntype/nclass/Nlifetime/nlength', $reply, $offset);
-            $offset += 10 + $length;
-            if ($type === 1 && $length === 4 && $offset <= strlen($reply)) {
-                return (string) inet_ntop(substr($reply, $offset - 4, 4));
-            }
-        }
-        return null;
+        require_once self::ADDRESSES;
+        return Pressdock\address_of($host) ?? throw new RuntimeException("the name $host is not known");
     }
 }
 
