@@ -198,6 +198,9 @@ def test_php_remembers_where_its_servers_are(variable_set: str) -> None:
     host = re.escape(resolve("wordpress", "wordpress_database_host", variable_set))
     known = rf"function_exists\('Pressdock\\\\with_address'\) \? Pressdock\\with_address\('{host}'\) : '{host}'"
     assert re.search(rf"define\('DB_HOST', {known}\);", text)
+    for name in ("timeout", "work_timeout"):
+        seconds = resolve("wordpress", f"wordpress_database_{name}", variable_set)
+        assert f"define('PRESSDOCK_DATABASE_{name.upper()}', {seconds});" in text
 
 
 @each_set

@@ -16,6 +16,7 @@ if (!is_file(WP_CONTENT_DIR . '/.pressdock-network')) {
     return;
 }
 try {
+    ini_set('mysqlnd.net_read_timeout', (string) PRESSDOCK_DATABASE_TIMEOUT);
     [$host, $port] = explode(':', DB_HOST) + [1 => '3306'];
     $connection = new mysqli($host, DB_USER, DB_PASSWORD, DB_NAME, (int) $port);
     $query = "SELECT CONCAT(domain, path) FROM `{$table_prefix}blogs` WHERE archived = 0 AND deleted = 0 AND spam = 0 ORDER BY blog_id";

@@ -7,6 +7,11 @@
 // Without it there is nothing to serve: a fatal error and status 500, not WordPress's setup pages.
 require_once '/run/secrets/site.php';
 
+// Who asks over the web does not wait for a database that hangs.
+if (PHP_SAPI !== 'cli') {
+    require_once '/usr/local/lib/wordpress/database.php';
+}
+
 // The reconciler builds a new site under another prefix and renames its tables when they are complete.
 if (PHP_SAPI === 'cli' && defined('PRESSDOCK_TABLE_PREFIX')) {
     $table_prefix = PRESSDOCK_TABLE_PREFIX;
