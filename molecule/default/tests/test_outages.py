@@ -1,0 +1,112 @@
+"""What visitors notice when something below the sites is away or hangs: the engine, the database server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.support.sites import Site
+from tests.support.stack import Container, Stack
+from tests.support.visitors import Visitors
+from tests.support.visits import Plan
+from tests.support.web import Answer, Web
+
+pytestmark = pytest.mark.destructive
+
+AWAY = 30
+"""Seconds without an engine: several times as long as any address is kept that is looked up."""
+BUSY = 4
+"""Seconds that a page may take on a busy machine besides the waiting that is looked at."""
+STAY_AWAY = "/run/systemd/system/docker.service.d/away.conf"
+
+
+def web(stack: Stack, site: Site) -> Web:
+    """Return a visitor of a site."""
+    return Web(stack.host, "127.0.0.1", site.port, site.domain, f"{stack.data_directory}/ca/ca.crt", "127.0.0.1")
+
+
+def timed(stack: Stack, site: Site) -> tuple[Answer, float]:
+    """Ask for a page that no cache holds; return the answer and the seconds that it took."""
+    start = time.monotonic()
+    answer = web(stack, site).get(f"/?visit={start}")
+    return answer, time.monotonic() - start
+
+
+@contextmanager
+def hung(container: Container) -> Iterator[None]:
+    """Stop a container's main process while the block lasts."""
+    container.host.check_output(f"kill -STOP {container.main_pid}")
+    try:
+        yield
+    finally:
+        container.host.check_output(f"kill -CONT {container.main_pid}")
+
+
+def started(stack: Stack) -> dict[str, str]:
+    """Say when each container's main process was started."""
+    for container in stack.containers():
+        container.forget()
+    return {container.name: container.state["StartedAt"] for container in stack.containers()}
+
+
+@contextmanager
+def without_engine(stack: Stack) -> Iterator[None]:
+    """Kill the engine, and keep systemd from starting it again while the block lasts."""
+    run = stack.host.check_output
+    run(f"mkdir -p $(dirname {STAY_AWAY}) && printf '[Service]\\nRestart=no\\n' > {STAY_AWAY}")
+    run("systemctl daemon-reload")
+    run("systemctl stop docker.socket; systemctl kill --signal=KILL --kill-whom=main docker.service")
+    try:
+        yield
+    finally:
+        run(f"rm {STAY_AWAY} && systemctl daemon-reload && systemctl reset-failed docker.service docker.socket")
+        run("systemctl start docker.socket docker.service")
+
+
+def test_pages_go_on_without_the_engine(stack: Stack, sites: list[Site]) -> None:
+    """It is killed, away for a while, and comes back: no request fails, those for the database's pages included."""
+    before = started(stack)
+    domains = [site.domain for site in sites]
+    authority = f"{stack.data_directory}/ca/ca.crt"
+    plan = Plan("127.0.0.1", sites[0].port, domains, authority, new=1, kept=1, unique=True, pause=0.5)
+    with Visitors(stack.host, plan) as visitors:
+        with without_engine(stack):
+            time.sleep(AWAY)
+            assert stack.host.run("timeout 5 docker info").rc != 0, "control: it is away"
+            # The memory outlives what an operator does meanwhile.
+            stack.host.check_output("pkill --signal HUP --full '^nginx: master process'")
+            time.sleep(2)
+        time.sleep(5)
+    assert visitors.result.failures == {}
+    assert min(visitors.result.asked.values()) > AWAY
+    assert started(stack) == before
+
+
+def test_hung_database_is_a_short_503_and_recovers(stack: Stack, sites: list[Site]) -> None:
+    site, database = sites[0], stack.container("mariadb")
+    before = started(stack)
+    assert timed(stack, site)[0].status == 200
+    with hung(database):
+        first, waited = timed(stack, site)
+        assert (first.status, first.headers.get("retry-after")) == (503, "10")
+        assert first.headers["cache-control"] == "no-store"
+        assert waited < 5 + BUSY, "wordpress_database_timeout is 5"
+        # Who comes after it does not wait; neither does who wants to log in.
+        second, waited = timed(stack, site)
+        assert (second.status, waited < BUSY) == (503, True)
+        assert web(stack, site).get("/wp-login.php").status == 503
+    end = time.monotonic() + 15
+    while (last := timed(stack, site)[0].status) != 200 and time.monotonic() < end:
+        time.sleep(0.5)
+    assert last == 200
+    assert started(stack) == before
+
+
+def test_hung_cache_costs_a_moment(stack: Stack, sites: list[Site]) -> None:
+    with hung(stack.container("redis")):
+        for _ in range(3):
+            answer, waited = timed(stack, sites[0])
+            assert (answer.status, waited < BUSY) == (200, True)
