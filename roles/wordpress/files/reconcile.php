@@ -466,7 +466,7 @@ final class Database
             } catch (\mysqli_sql_exception $error) {
                 // 2002: nobody listens or no such host; 2006: went away while it started.
                 if (!in_array($error->getCode(), [2002, 2005, 2006, 2013], true) || time() >= $end) {
-                    throw new Problem('the database ' . DB_NAME . ' at ' . DB_HOST . ' is not reachable: ' . $error->getMessage());
+                    throw new Problem('the database ' . DB_NAME . ' at ' . PRESSDOCK_DATABASE_HOST . ' is not reachable: ' . $error->getMessage());
                 }
             }
             usleep(500_000);
