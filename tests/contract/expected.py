@@ -54,7 +54,7 @@ SERVICES = {
     ),
     "healer": Expectation(
         user=617,
-        program="python3",
+        program="python3.13",
         capabilities=frozenset({"SETGID", "SETUID"}),
         passing_root=frozenset({"setpriv"}),
         observes=frozenset({SOCKET}),

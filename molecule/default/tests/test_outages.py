@@ -58,8 +58,9 @@ def without_engine(stack: Stack) -> Iterator[None]:
     run = stack.host.check_output
     run(f"mkdir -p $(dirname {STAY_AWAY}) && printf '[Service]\\nRestart=no\\n' > {STAY_AWAY}")
     run("systemctl daemon-reload")
-    run("systemctl stop docker.socket; systemctl kill --signal=KILL --kill-whom=main docker.service")
     try:
+        # In this order: with its socket the engine would be stopped, in peace. Whoever asks would start it by the socket.
+        run("systemctl kill --signal=KILL --kill-whom=main docker.service; systemctl stop docker.socket docker.service")
         yield
     finally:
         run(f"rm {STAY_AWAY} && systemctl daemon-reload && systemctl reset-failed docker.service docker.socket")
