@@ -24,6 +24,8 @@ final class Database
     private const RETRY_AFTER = 10;
     /** Seconds of waiting that are no hang: a server that restarts refuses at once, and is back soon. */
     private const PROMPT = 1.0;
+    /** Errors of a connection that is gone; PHP's own client takes one that hangs for that, too. */
+    private const LOST = [2006, 2013];
     private const PAGE = '/usr/local/lib/wordpress/unavailable.html';
     private const DIE_HANDLERS = [
         'wp_die_handler', 'wp_die_ajax_handler', 'wp_die_json_handler', 'wp_die_jsonp_handler', 'wp_die_xml_handler',
@@ -31,8 +33,10 @@ final class Database
     ];
 
     private readonly float $began;
-    /** Whether WordPress has had a connection; a class of a plugin's may open one later. */
-    private ?bool $connected = null;
+    private bool $queried = false;
+    /** WordPress's connection; none where a class of a plugin's opens them when it needs them. */
+    private ?\mysqli $connection = null;
+    private int $reconnections = 0;
 
     /**
      * @param int $limit seconds that one answer may take
@@ -115,8 +119,9 @@ final class Database
         if (!$wpdb instanceof \wpdb) {
             return;
         }
-        if ($this->connected === null) {
-            $this->connected = isset($wpdb->dbh);
+        if (!$this->queried) {
+            $this->queried = true;
+            $this->connection = ($wpdb->dbh ?? null) instanceof \mysqli ? $wpdb->dbh : null;
             if (is_file(self::DOWN) && @unlink(self::DOWN)) {
                 error_log('pressdock: the database answers again');
             }
@@ -127,10 +132,25 @@ final class Database
                 $this->reconnect_retries = 1;
             })->call($wpdb);
         }
-        // WordPress goes on with a page that it has begun, and would ask again for everything else.
-        if ($this->connected && !isset($wpdb->dbh)) {
+        if ($this->connection && !$this->goes_on($wpdb->dbh ?? null)) {
             $this->give_up();
         }
+    }
+
+    /**
+     * Says whether asking on makes sense. WordPress opens a connection that was lost again, goes on with its page if that fails, and would
+     * wait again for everything else.
+     */
+    private function goes_on(mixed $connection): bool
+    {
+        if (!$connection instanceof \mysqli) {
+            return false;
+        }
+        if ($connection !== $this->connection) {
+            $this->connection = $connection;
+            $this->reconnections++;
+        }
+        return $this->reconnections === 0 || $this->reconnections === 1 && !in_array($connection->errno, self::LOST, true);
     }
 
     private function give_up(): never
