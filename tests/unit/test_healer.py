@@ -453,3 +453,9 @@ def test_a_broken_record_is_begun_anew(tmp_path: Path, text: str) -> None:
     record = healer.Record(tmp_path)
     record.add(healer.Heal("shop-nginx", None, "x"), dt.datetime.now(dt.UTC))
     assert len(healer.Record(tmp_path).heals) == 1
+
+
+@pytest.mark.parametrize(("silent_since", "over"), [(None, False), (950.0, False), (940.0, True), (1000.0, False)])
+def test_a_socket_that_stays_silent_is_the_wrong_one(silent_since: float | None, *, over: bool) -> None:
+    assert healer.SILENCE == 60
+    assert healer.is_over(silent_since, 1000.0) is over

@@ -59,6 +59,9 @@ KEPT = 200
 """Heals that are remembered."""
 ENDING = {"2", "3", "9", "15", "SIGINT", "SIGKILL", "SIGQUIT", "SIGTERM"}
 """Signals by which somebody ends a container; the engine's events give numbers."""
+SILENCE = 60.0
+"""Seconds without an answer after which the healer ends. A socket that was made anew (its unit restarted) is not the one
+that is mounted here; the engine starts the container again, with the new one, now or when it is back itself."""
 WINDOW = 120.0
 """Seconds before a container's end in which the wish to stop it was said, if there was one."""
 
@@ -404,8 +407,13 @@ def look_after(engine: Engine, ward: Ward, record: Record, before: list[int], af
             say(f"restarted {heal.name}")
 
 
+def is_over(silent_since: float | None, now: float) -> bool:
+    """Say whether the engine has been silent for so long that this is the wrong socket."""
+    return silent_since is not None and now - silent_since >= SILENCE
+
+
 def main() -> None:
-    """Look for ever."""
+    """Look for as long as the engine answers."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, lambda *_: sys.exit(0))
     os.umask(0o022)
@@ -413,23 +421,24 @@ def main() -> None:
     engine, ward, record = Engine(stack), Ward(after), Record(directory)
     record.write()
     say(f"looking after the containers of {stack}")
-    silent = ""
+    silent_since = None
     before = machine_times()
-    while True:
+    while not is_over(silent_since, time.monotonic()):
         HEARTBEAT.touch()
         times = machine_times()
         try:
             look_after(engine, ward, record, before, times, time.monotonic())
-            if silent:
+            if silent_since is not None:
                 say("the engine answers again")
-            silent = ""
+            silent_since = None
         except (OSError, ValueError, KeyError) as error:
             # A container may go between two questions; an engine that is away comes again.
-            if not silent:
+            if silent_since is None:
                 say(f"the engine does not answer: {error}")
-            silent = str(error)
+                silent_since = time.monotonic()
         before = times
         time.sleep(PAUSE)
+    sys.exit("ending, to be started again with the engine's present socket")
 
 
 if __name__ == "__main__":

@@ -112,6 +112,15 @@ final class Database
                 return $query;
             },
         ];
+        // WordPress has connected by then, and a page that the object cache answers asks nothing.
+        $wp_filter['muplugins_loaded'][PHP_INT_MIN]['pressdock'] = [
+            'accepted_args' => 0,
+            'function' => static function (): void {
+                if (($GLOBALS['wpdb']->dbh ?? null) instanceof \mysqli && is_file(self::DOWN) && @unlink(self::DOWN)) {
+                    error_log('pressdock: the database answers again');
+                }
+            },
+        ];
     }
 
     private function before_query(mixed $wpdb): void
@@ -122,9 +131,6 @@ final class Database
         if (!$this->queried) {
             $this->queried = true;
             $this->connection = ($wpdb->dbh ?? null) instanceof \mysqli ? $wpdb->dbh : null;
-            if (is_file(self::DOWN) && @unlink(self::DOWN)) {
-                error_log('pressdock: the database answers again');
-            }
             ini_restore('default_socket_timeout');
             // A connection that was lost is opened once more, not five times, each with a second's sleep, and in the short time.
             ini_set('mysqlnd.net_read_timeout', (string) $this->limit);
