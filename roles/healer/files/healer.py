@@ -60,8 +60,8 @@ KEPT = 200
 ENDING = {"2", "3", "9", "15", "SIGINT", "SIGKILL", "SIGQUIT", "SIGTERM"}
 """Signals by which somebody ends a container; the engine's events give numbers."""
 SILENCE = 60.0
-"""Seconds without an answer after which the healer ends. A socket that was made anew (its unit restarted) is not the one
-that is mounted here; the engine starts the container again, with the new one, now or when it is back itself."""
+"""Seconds without an answer after which the healer ends. A socket that was made anew (its unit restarted) is not the
+one that is mounted here; the engine starts the container again, with the new one, now or when it is back itself."""
 WINDOW = 120.0
 """Seconds before a container's end in which the wish to stop it was said, if there was one."""
 
