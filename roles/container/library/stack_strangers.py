@@ -157,7 +157,7 @@ def healed_containers(text: str, now: dt.datetime) -> list[str]:
         return []
     try:
         heals = [
-            (dt.datetime.fromisoformat(one["at"]).astimezone(dt.UTC), one["container"], one["why"])
+            (dt.datetime.fromisoformat(one["at"]).astimezone(dt.timezone.utc), one["container"], one["why"])
             for one in json.loads(text)["heals"]
         ]
     except (ValueError, KeyError, TypeError):
@@ -198,7 +198,7 @@ def main() -> None:
         changed=False,
         strangers=foreign_containers(containers, networks, stack) + programs(module.params["volumes"]),
         ailing=ailing_containers(containers, stack)
-        + healed_containers(read(os.path.join(module.params["volumes"], HEALS)), dt.datetime.now(dt.UTC)),
+        + healed_containers(read(os.path.join(module.params["volumes"], HEALS)), dt.datetime.now(dt.timezone.utc)),
     )
 
 
