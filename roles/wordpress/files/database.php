@@ -115,12 +115,16 @@ final class Database
         // WordPress has connected by then, and a page that the object cache answers asks nothing.
         $wp_filter['muplugins_loaded'][PHP_INT_MIN]['pressdock'] = [
             'accepted_args' => 0,
-            'function' => static function (): void {
-                if (($GLOBALS['wpdb']->dbh ?? null) instanceof \mysqli && is_file(self::DOWN) && @unlink(self::DOWN)) {
-                    error_log('pressdock: the database answers again');
-                }
-            },
+            'function' => self::note_connection(...),
         ];
+    }
+
+    /** Lets others ask again, if WordPress is connected. */
+    private static function note_connection(): void
+    {
+        if (($GLOBALS['wpdb']->dbh ?? null) instanceof \mysqli && is_file(self::DOWN) && @unlink(self::DOWN)) {
+            error_log('pressdock: the database answers again');
+        }
     }
 
     private function before_query(mixed $wpdb): void
@@ -131,6 +135,7 @@ final class Database
         if (!$this->queried) {
             $this->queried = true;
             $this->connection = ($wpdb->dbh ?? null) instanceof \mysqli ? $wpdb->dbh : null;
+            self::note_connection();
             ini_restore('default_socket_timeout');
             // A connection that was lost is opened once more, not five times, each with a second's sleep, and in the short time.
             ini_set('mysqlnd.net_read_timeout', (string) $this->limit);
