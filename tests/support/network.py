@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import time
 import urllib.parse
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from filter_plugins.secrets import derive_secret
 from tests.support.stack import Container, Stack
+from tests.support.waiting import eventually
 from tests.support.wordpress import ask_database, evaluate
 
 PORT = 8446
@@ -108,16 +107,6 @@ class Visitor:
         """Send the login form of a site; `url` is the site's, with a slash at its end."""
         form = urllib.parse.urlencode({"log": login, "pwd": password, "testcookie": "1", "wp-submit": "x"})
         return self.get(f"{url}wp-login.php", "--cookie", "wordpress_test_cookie=WP%20Cookie%20check", "--data", form)
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 60) -> bool:
-    """Wait until something is so."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.5)
-    return True
 
 
 def title_of(answer: Answer) -> str:

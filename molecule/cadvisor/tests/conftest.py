@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,18 +54,3 @@ class Cadvisor:
 def cadvisor(stack: Stack) -> Cadvisor:
     """Return the running cAdvisor."""
     return Cadvisor(stack, stack.container("cadvisor"))
-
-
-@pytest.fixture(scope="session")
-def eventually() -> Callable[[Callable[[], bool], float], bool]:
-    """Return a function that waits for a condition, at most so many seconds."""
-
-    def run(condition: Callable[[], bool], seconds: float) -> bool:
-        end = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > end:
-                return False
-            time.sleep(1)
-        return True
-
-    return run

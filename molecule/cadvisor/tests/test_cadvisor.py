@@ -7,18 +7,17 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.runs import PROJECT, Runs
 from tests.support.stack import Container, Stack
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from .conftest import Cadvisor
-
-    Eventually = Callable[[Callable[[], bool], float], bool]
 
 PREFIX = "/usage/of/containers"
 RELEASES = "http://198.51.100.7:8098"
@@ -69,7 +68,7 @@ def test_labels_are_those_that_were_asked_for(cadvisor: Cadvisor) -> None:
     assert not [label for label in labels if "digest" in label]
 
 
-def test_work_shows_up(cadvisor: Cadvisor, stack: Stack, eventually: Eventually) -> None:
+def test_work_shows_up(cadvisor: Cadvisor, stack: Stack) -> None:
     """Processor time, and bytes that came over the network."""
     cpu, received = (
         cadvisor.total(f"container_{kind}_total", "quayside-mariadb")
@@ -105,7 +104,7 @@ def _stranger(stack: Stack) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_stranger")
-def test_new_container_and_what_it_writes_show_up(cadvisor: Cadvisor, eventually: Eventually) -> None:
+def test_new_container_and_what_it_writes_show_up(cadvisor: Cadvisor) -> None:
     """Files are looked through once a minute; those of a read-only container are its log alone."""
     assert eventually(lambda: cadvisor.series("container_last_seen", "stranger") != [], 60)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from tests.support.runs import Runs
 from tests.support.stack import Container, Stack
+from tests.support.waiting import eventually
 
 PATIENCE = 60
 """Seconds until a service is back."""
@@ -28,7 +28,7 @@ def redis(stack: Stack) -> Iterator[Container]:
     container = stack.container("redis")
     container.wait_for_health("healthy")
     # It has to have seen it so.
-    wait_for(lambda: heartbeat(stack) >= LOOKS, 3 * LOOKS)
+    eventually(lambda: heartbeat(stack) >= LOOKS, 3 * LOOKS)
     yield container
     stack.host.run("docker unpause quayside-redis; docker start quayside-redis")
     container.wait_for_health("healthy")
@@ -38,16 +38,6 @@ def heartbeat(stack: Stack) -> float:
     """Return for how many seconds the healer has been running."""
     started = stack.host.check_output("docker inspect --format '{{.State.StartedAt}}' quayside-healer")
     return float(stack.host.check_output(f"echo $(( $(date +%s) - $(date +%s --date {started}) ))"))
-
-
-def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
-    """Wait until something is so; says whether it came."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.5)
-    return True
 
 
 def answers(container: Container) -> bool:
@@ -75,8 +65,8 @@ def test_what_hangs_comes_back(stack: Stack, redis: Container) -> None:
     before = heals(stack)
     first = redis.state["StartedAt"]
     freeze(redis)
-    assert wait_for(lambda: not answers(redis), PATIENCE), "control"
-    assert wait_for(lambda: answers(redis) and redis.state["StartedAt"] != first, PATIENCE), stack.logs()
+    assert eventually(lambda: not answers(redis), PATIENCE), "control"
+    assert eventually(lambda: answers(redis) and redis.state["StartedAt"] != first, PATIENCE), stack.logs()
     new = heals(stack)[len(before) :]
     assert [heal["container"] for heal in new] == ["quayside-redis"]
     assert "all its processes are stopped" in new[0]["why"]
@@ -91,7 +81,7 @@ def test_a_main_process_that_hangs_alone_comes_back(stack: Stack, redis: Contain
     """Other processes of the container go on, such as its health check."""
     first = redis.state["StartedAt"]
     stack.host.check_output(f"kill -STOP {redis.main_pid}")
-    assert wait_for(lambda: answers(redis) and redis.state["StartedAt"] != first, PATIENCE), stack.logs()
+    assert eventually(lambda: answers(redis) and redis.state["StartedAt"] != first, PATIENCE), stack.logs()
 
 
 @pytest.mark.destructive
@@ -101,7 +91,7 @@ def test_a_crash_after_a_reload_is_no_wish_to_stop(stack: Stack, redis: Containe
     redis.forget()
     first = redis.state["StartedAt"]
     stack.host.check_output(f"kill -KILL {redis.main_pid}")
-    assert wait_for(lambda: answers(redis) and redis.state["StartedAt"] != first, PATIENCE), stack.logs()
+    assert eventually(lambda: answers(redis) and redis.state["StartedAt"] != first, PATIENCE), stack.logs()
     assert heals(stack)[-1]["why"] == "it had ended, and nobody had stopped it"
 
 
@@ -113,7 +103,7 @@ def test_a_wish_is_respected(stack: Stack, redis: Container, wish: str) -> None:
     redis.forget()
     state = redis.state["Status"]
     assert state in {"exited", "paused"}, "control"
-    assert not wait_for(lambda: redis.forget() or redis.state["Status"] != state, 2 * LOOKS)  # type: ignore[func-returns-value]
+    assert not eventually(lambda: redis.forget() or redis.state["Status"] != state, 2 * LOOKS)  # type: ignore[func-returns-value]
     assert heals(stack) == before
 
 

@@ -12,8 +12,9 @@ from email.message import EmailMessage
 
 import pytest
 
-from tests.support.network import PORT, Site, Visitor, eventually
+from tests.support.network import PORT, Site, Visitor
 from tests.support.stack import Stack
+from tests.support.waiting import eventually
 
 # An address that nobody has, from which nothing comes back.
 UNANSWERED = (
