@@ -28,7 +28,7 @@ def redis(stack: Stack) -> Iterator[Container]:
     container = stack.container("redis")
     container.wait_for_health("healthy")
     # It has to have seen it so.
-    eventually(lambda: heartbeat(stack) >= LOOKS, 3 * LOOKS)
+    assert eventually(lambda: heartbeat(stack) >= LOOKS, 3 * LOOKS)
     yield container
     stack.host.run("docker unpause quayside-redis; docker start quayside-redis")
     container.wait_for_health("healthy")
