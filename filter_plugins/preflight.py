@@ -639,6 +639,10 @@ def published_ports(containers: Iterable[Mapping[str, Any]]) -> tuple[list[Port]
     return ports, problems
 
 
+FIRST_LENT_PORT = 32768
+"""First port that the kernel hands out by itself, where nobody has set another (ip-sysctl: ip_local_port_range)."""
+
+
 def port_problems(
     containers: Iterable[Mapping[str, Any]],
     listeners: Iterable[Mapping[str, Any]],
@@ -674,7 +678,9 @@ def port_problems(
         holder = next((other for other in taken if port.meets(other)), None)
         if holder:
             by = f" by {holder.owner}" if holder.owner else ""
-            problems.append(f"port {port.number}/{port.protocol} ({port.owner}): already in use{by}")
+            lent = f"; Linux gives ports from {FIRST_LENT_PORT} on to any program: choose a lower one"
+            advice = lent if port.number >= FIRST_LENT_PORT else ""
+            problems.append(f"port {port.number}/{port.protocol} ({port.owner}): already in use{by}{advice}")
     return list(dict.fromkeys(problems))
 
 

@@ -219,9 +219,9 @@ def release(stack: Stack) -> str:
     return str(stack.host.check_output("sha256sum /root/served/cadvisor")).split()[0]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def _as_declared(runs: Runs) -> Iterator[None]:
-    """End with the stack that the scenario declares."""
+    """End with the stack that the scenario declares, once for all: none of these tests needs the one before undone."""
     yield
     runs.converge()
 
@@ -251,6 +251,17 @@ def killed_run(runs: Runs, at: str, *arguments: str) -> None:
             time.sleep(0.5)
         os.killpg(process.pid, signal.SIGKILL)
     assert at in runs.output()[before:]
+
+
+@pytest.mark.destructive
+def test_check_run_predicts_the_build(runs: Runs, stack: Stack) -> None:
+    identifier = stack.container("cadvisor").identifier
+    result = runs.play("converge.yml", "--check", "-e cadvisor_source=debian")
+    assert result.returncode == 0, result.stdout + result.stderr
+    changed = runs.all()[-1].changed_items
+    assert ("Build | Start the builds", "cadvisor") in changed
+    assert ("Run | Start the containers", "cadvisor") in changed
+    assert stack.container("cadvisor").identifier == identifier
 
 
 @pytest.mark.destructive
@@ -313,6 +324,8 @@ def test_without_a_way_to_the_modules_debian_s_is_taken(cadvisor: Cadvisor, stac
     assert cadvisor.api("/docker/quayside-mariadb")
 
 
+# The late build above holds up nobody either.
+@pytest.mark.thorough
 @pytest.mark.destructive
 @pytest.mark.usefixtures("_as_declared")
 def test_run_of_another_part_leaves_the_build_to_itself(stack: Stack, runs: Runs, release: str) -> None:
@@ -332,15 +345,4 @@ def test_run_of_another_part_leaves_the_build_to_itself(stack: Stack, runs: Runs
     quick = runs.play("converge.yml", "--tags", "mariadb", *release_arguments(release, f"/slow/{time.time_ns()}"))
     assert quick.returncode == 0, quick.stdout + quick.stderr
     assert "Await | Wait for" not in quick.stdout
-    assert stack.container("cadvisor").identifier == identifier
-
-
-@pytest.mark.destructive
-def test_check_run_predicts_the_build(runs: Runs, stack: Stack) -> None:
-    identifier = stack.container("cadvisor").identifier
-    result = runs.play("converge.yml", "--check", "-e cadvisor_source=debian")
-    assert result.returncode == 0, result.stdout + result.stderr
-    changed = runs.all()[-1].changed_items
-    assert ("Build | Start the builds", "cadvisor") in changed
-    assert ("Run | Start the containers", "cadvisor") in changed
     assert stack.container("cadvisor").identifier == identifier

@@ -138,8 +138,6 @@ def test_what_is_loaded_beside_it_counts(runs: Runs, toy: Container, variables: 
     runs.converge(extra())
 
 
-SHOWN = {"edited and loaded", "directory lost"}
-"""Damages that differ in how they are repaired; the others are left to `make test-all`."""
 DAMAGES: dict[str, tuple[str, set[tuple[str, str]]]] = {
     "edited": ("echo 'word = mutiny' > words", BOTH),
     "edited and loaded": (f"echo 'word = mutiny' > words; {LOAD}", BOTH),
@@ -150,12 +148,11 @@ DAMAGES: dict[str, tuple[str, set[tuple[str, str]]]] = {
 }
 
 
+# The drift suite damages the configurations of a whole stack.
+@pytest.mark.thorough
 @pytest.mark.destructive
 @pytest.mark.usefixtures("as_declared")
-@pytest.mark.parametrize(
-    "damage",
-    [damage if damage in SHOWN else pytest.param(damage, marks=pytest.mark.thorough) for damage in DAMAGES],
-)
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_damage_is_predicted_and_repaired(runs: Runs, stack: Stack, toy: Container, damage: str) -> None:
     command, reports = DAMAGES[damage]
     before = process(toy)
@@ -169,6 +166,8 @@ def test_damage_is_predicted_and_repaired(runs: Runs, stack: Stack, toy: Contain
     assert (process(toy)[0], process(toy) == before) == (before[0], damage != "directory lost")
 
 
+# Redis joins and leaves networks in its own scenario; a site goes in the drift suite.
+@pytest.mark.thorough
 @pytest.mark.destructive
 @pytest.mark.usefixtures("as_declared")
 def test_networks_come_and_go_without_a_restart(runs: Runs, toy: Container) -> None:

@@ -191,6 +191,8 @@ def test_foreign_engine_is_left_alone(runs: Runs, engine: Engine, manage: str) -
     assert engine.pid == pid
 
 
+# The one above is left alone while it runs.
+@pytest.mark.thorough
 @pytest.mark.destructive
 @pytest.mark.usefixtures("_foreign_engine")
 def test_foreign_engine_that_is_stopped_is_started_as_it_is(runs: Runs, engine: Engine) -> None:
@@ -200,6 +202,8 @@ def test_foreign_engine_that_is_stopped_is_started_as_it_is(runs: Runs, engine: 
     assert engine.info["Labels"] == MANUAL["labels"]
 
 
+# The unit tests of the module that asks the engine have silent ones.
+@pytest.mark.thorough
 @pytest.mark.destructive
 @pytest.mark.usefixtures("_foreign_engine")
 def test_stopped_engine_is_refused_when_the_role_may_not_start_it(runs: Runs, engine: Engine) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Shell = Callable[[str], str]
 
 FILES = "/srv/harbour/quayside/volumes/sites"
-RANGE = range(40010, 40022)
+RANGE = range(30010, 30022)
 
 
 def refused(action: Callable[[], Any], code: str) -> None:
@@ -501,6 +501,8 @@ def test_other_certificate_is_shown_after_a_run(
     assert runs.converge().changes == []
 
 
+# The scenario certificates has one of an operator's own, and the one above another one.
+@pytest.mark.thorough
 @pytest.mark.destructive
 def test_operator_s_own_rsa_certificate_is_shown(runs: Runs, stack: Stack, address: str) -> None:
     """Another kind of key needs other directives."""

@@ -130,6 +130,8 @@ def test_wrong_certificate_is_replaced_in_the_running_server(stack: Stack, runs:
     assert not runs.converge().changes
 
 
+# One is renewed under load in test_reload.py.
+@pytest.mark.thorough
 @pytest.mark.destructive
 def test_renewed_certificate_is_loaded(stack: Stack, runs: Runs, nginx: Container) -> None:
     """The same container and the same process show another certificate."""

@@ -74,6 +74,8 @@ def test_stamp_is_answered_inside_alone(web: Web, nginx: Container) -> None:
     assert stamp not in web.get("/stamp").body
 
 
+# A setting and a certificate are loaded under load below.
+@pytest.mark.thorough
 def test_another_setting_is_loaded(runs: Runs, web: Web, process: Process, tmp_path: Path) -> None:
     before = process()
     other = as_variables(tmp_path, nginx_static_max_age=321)
