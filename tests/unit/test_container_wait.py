@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from module_utils import engine_api
+from module_utils import engine_api, health
 from tests.support.load import load
 
 # On a target module_utils have this name.
 sys.modules["ansible.module_utils.engine_api"] = engine_api
+sys.modules["ansible.module_utils.health"] = health
 module = load("roles/container/library/container_wait.py")
 
 ANSWER_TAKES = 0.1
@@ -166,15 +167,34 @@ def test_one_whose_engine_asks_late_is_asked_here(monkeypatch: pytest.MonkeyPatc
     assert sorted(client.read_text(encoding="utf-8").split()) == ["shop-one", "shop-two"]
 
 
+@pytest.mark.parametrize(("script", "status"), [("echo well", "healthy"), ("echo ill; exit 1", "unhealthy")])
+def test_one_that_was_unhealthy_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, client: Path, script: str, status: str
+) -> None:
+    """The engine would ask when its interval is over, whatever its version."""
+    monkeypatch.setattr(module, "ask", lambda *_: checked(script, interval=10**9, status="unhealthy"))
+    found = module.look(["shop-one"])["shop-one"]
+    assert found["State"]["Health"]["Status"] == status
+    assert client.read_text(encoding="utf-8").split() == ["shop-one"]
+
+
+def test_a_check_has_the_time_that_the_engine_gives_it(client: Path) -> None:
+    state = checked("sleep 60")
+    state["Config"]["Healthcheck"]["Timeout"] = 200_000_000
+    assert health.run_check("shop-one", state) == (False, "no answer within 0 s")
+    assert client.exists()
+
+
 @pytest.mark.parametrize(
     "state",
     [
         checked("exit 0", interval=10**9),
-        checked("exit 0", status="unhealthy"),
+        checked("exit 0", status="healthy"),
+        {**checked("exit 0", status="unhealthy"), "State": {"Status": "paused", "Health": {"Status": "unhealthy"}}},
         {"Config": {"Healthcheck": {}}, "State": TOLD},
         {"Config": {}, "State": TOLD},
     ],
-    ids=["the engine asks", "the engine has asked", "no check", "none at all"],
+    ids=["the engine asks", "the engine has asked", "it cannot answer", "no check", "none at all"],
 )
 def test_others_are_left_to_the_engine(monkeypatch: pytest.MonkeyPatch, client: Path, state: dict[str, Any]) -> None:
     monkeypatch.setattr(module, "ask", lambda *_: state)

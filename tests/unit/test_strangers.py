@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from module_utils import engine_api
+from module_utils import engine_api, health
 from tests.support.engine import Engine
 from tests.support.load import load
 
 # On a target module_utils have this name.
 sys.modules["ansible.module_utils.engine_api"] = engine_api
+sys.modules["ansible.module_utils.health"] = health
 strangers = load("roles/container/library/stack_strangers.py")
 
 
@@ -91,8 +92,12 @@ def test_containers_of_others_in_a_network_namespace_of_the_stack_are_found() ->
         ("created", "Created", []),
     ],
 )
-def test_containers_that_ail_are_named(state: str, status: str, found: list[str]) -> None:
-    """Those of the stack alone."""
+def test_containers_that_ail_are_named(
+    monkeypatch: pytest.MonkeyPatch, state: str, status: str, found: list[str]
+) -> None:
+    """Those of the stack alone, and those that are well again by now are not."""
+    monkeypatch.setattr(strangers, "ask", lambda *_: {"Config": {"Healthcheck": {"Test": ["CMD", "true"]}}})
+    monkeypatch.setattr(strangers, "run_check", lambda *_: (False, "refused"))
     how = {"State": state, "Status": status}
     containers = [
         {**container("shop-nginx", "shop"), **how},
@@ -100,6 +105,8 @@ def test_containers_that_ail_are_named(state: str, status: str, found: list[str]
         {**container("other", None, "shop-web"), **how},
     ]
     assert strangers.ailing_containers(containers, "shop") == found
+    monkeypatch.setattr(strangers, "run_check", lambda *_: (True, ""))
+    assert strangers.ailing_containers(containers, "shop") == [one for one in found if "restarting" in one]
 
 
 def test_programs_among_uploads_are_named_and_many_are_counted(tmp_path: Path) -> None:

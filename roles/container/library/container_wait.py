@@ -63,6 +63,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.engine_api import SOCKET, ask, ask_again
+from ansible.module_utils.health import check_of, run_check
 
 PAUSE = 0.5
 """Seconds between two questions: fractions of what the quickest health check takes to be asked again."""
@@ -90,22 +91,21 @@ def look(names: Iterable[str], path: str = SOCKET) -> States:
 
 
 def is_unasked(inspected: Mapping[str, Any]) -> bool:
-    """Say whether a container's engine will ask it for the first time when its interval is over: one before 25.0."""
-    check = (inspected.get("Config") or {}).get("Healthcheck") or {}
-    return health(inspected).get("Status") == "starting" and not check.get("StartInterval") and bool(check.get("Test"))
+    """Say whether it would take an engine's whole interval to see that a container is healthy.
+
+    So it is where an engine before 25.0 has not asked a new one yet, and where the last answer, of some time ago, was a
+    bad one.
+    """
+    check = check_of(inspected)
+    status = health(inspected).get("Status")
+    late = status == "unhealthy" or (status == "starting" and not check.get("StartInterval"))
+    return late and bool(check.get("Test")) and inspected["State"].get("Status") == "running"
 
 
 def asked(name: str, inspected: dict[str, Any]) -> dict[str, Any]:
     """Return the state of a container with what its health check says now."""
-    done = subprocess.run(  # noqa: S603
-        ["docker", "exec", name, *inspected["Config"]["Healthcheck"]["Test"][1:]],  # noqa: S607
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    answer = {"Status": "starting" if done.returncode else "healthy", "Log": [{"Output": done.stdout}]}
+    healthy, output = run_check(name, inspected)
+    answer = {"Status": "healthy" if healthy else health(inspected)["Status"], "Log": [{"Output": output}]}
     return {**inspected, "State": {**inspected["State"], "Health": answer}}
 
 

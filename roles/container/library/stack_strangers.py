@@ -62,6 +62,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.engine_api import SOCKET, STACK_LABEL, ask
+from ansible.module_utils.health import check_of, run_check
 
 PROGRAM = re.compile(r"\.(?:ph(?:p[0-9]?|ps|tml?|ar)|cgi|p[ly]|sh)$", re.IGNORECASE)
 HEALS = os.path.join("healer", "heals.json")
@@ -126,8 +127,14 @@ def ailing_containers(containers: list[dict[str, Any]], stack: str) -> list[str]
     return [
         f"container {name} is {'restarting' if state == 'restarting' else 'unhealthy'}"
         for name, (state, status) in sorted(states.items())
-        if state == "restarting" or (state == "running" and status.endswith("(unhealthy)"))
+        if state == "restarting" or (state == "running" and status.endswith("(unhealthy)") and still_ails(name))
     ]
+
+
+def still_ails(name: str) -> bool:
+    """Say whether an unhealthy container's health check fails now as well: the engine's last look may be old."""
+    inspected = ask(SOCKET, f"/containers/{name}/json") or {}
+    return not (check_of(inspected).get("Test") and run_check(name, inspected)[0])
 
 
 def programs(volumes: str) -> list[str]:
