@@ -97,7 +97,8 @@ def test_a_crash_after_a_reload_is_no_wish_to_stop(stack: Stack, redis: Containe
 
 
 @pytest.mark.destructive
-@pytest.mark.parametrize("wish", ["stop --time 2", "kill", "pause"])
+# To the engine, to kill is to stop.
+@pytest.mark.parametrize("wish", ["stop --time 2", pytest.param("kill", marks=pytest.mark.thorough), "pause"])
 def test_a_wish_is_respected(stack: Stack, redis: Container, wish: str) -> None:
     before = heals(stack)
     stack.host.check_output(f"docker {wish} quayside-redis")
