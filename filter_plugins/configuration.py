@@ -33,8 +33,9 @@ def planned_configuration(
     :param files: file name to its rendered text.
     :param key: the installation key: secrets are part of the digest.
     :param contents: directories of the service's contents, which are loaded with it.
-    :return: what the service declares, with ``name``, ``service``, ``user``, ``files``, ``digest`` and, as
-        ``contents_states``, the directories of contents, of which nothing is known yet.
+    :return: what the service declares, with ``name``, ``service``, ``user``, ``files``, ``digest``, ``operators`` (the
+        variables in which an operator writes a part of it) and, as ``contents_states``, the directories of contents, of
+        which nothing is known yet.
     """
     declared = container["configuration"]
     secrets = (container.get("secrets") or {}) if container.get("reloads_secrets") else {}
@@ -44,6 +45,7 @@ def planned_configuration(
         "service": service,
         "user": container["user"],
         "reloads_secrets": bool(container.get("reloads_secrets")),
+        "operators": list(declared.get("operators") or []),
         "files": dict(files),
         "contents_states": dict.fromkeys(contents, ""),
         "digest": keyed_digest([dict(files), dict(secrets), list(declared.get("reads") or [])], key),

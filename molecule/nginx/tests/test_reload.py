@@ -142,6 +142,7 @@ def test_wrong_directive_is_refused_before_it_is_placed(web: Web, runs: Runs, pr
     result = runs.play("converge.yml", "--extra-vars", json.dumps({"nginx_extra_http_config": "no_such_directive on;"}))
     assert result.returncode != 0
     assert 'unknown directive "no_such_directive"' in words(result).replace("\\", "")
+    assert "What an operator writes in it is nginx_extra_http_config, nginx_extra_site_config." in words(result)
     assert process() == before
     assert web.get("/").status == 200
     assert runs.converge().changes == []
