@@ -66,6 +66,8 @@ def test_what_was_loaded_behind_its_back_was_found(sequence: Sequence, toy: Cont
     assert word(toy) == "halyard"
 
 
+# The web server loads another text under load in the scenario nginx.
+@pytest.mark.thorough
 @pytest.mark.destructive
 @pytest.mark.usefixtures("as_declared")
 def test_another_text_is_loaded_by_the_same_process(runs: Runs, toy: Container) -> None:
@@ -116,13 +118,15 @@ def test_run_that_died_before_it_was_loaded_is_repaired(runs: Runs, stack: Stack
     runs.converge(extra())
 
 
+# Certificates are loaded in the scenario nginx, secrets in redis and drift.
+@pytest.mark.thorough
 @pytest.mark.destructive
 @pytest.mark.usefixtures("as_declared")
 @pytest.mark.parametrize(
     "variables",
     [
         {"toy_password": "another word of the harbour master"},
-        pytest.param({"toy_tide": "flood"}, marks=pytest.mark.thorough),
+        {"toy_tide": "flood"},
     ],
 )
 def test_what_is_loaded_beside_it_counts(runs: Runs, toy: Container, variables: dict[str, str]) -> None:
