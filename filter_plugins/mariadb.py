@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Compares MariaDB's accounts, privileges and databases with the declared ones."""
+"""Compares MariaDB's accounts, privileges, databases and settings with the declared ones."""
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 from filter_plugins.secrets import mysql_native_hash
 
 CHARACTER_SET = "utf8mb4"
+# The server's own (mariadb.cnf.j2), and what WordPress takes. A database that says its character set alone has another.
+COLLATION = "utf8mb4_unicode_520_ci"
 # Limits of an account as the server keeps them, and as a statement calls them.
 LIMITS = {
     "max_questions": "MAX_QUERIES_PER_HOUR",
@@ -26,6 +29,11 @@ LIMITS = {
     "max_statement_time": "MAX_STATEMENT_TIME",
 }
 SYSTEM_DATABASES = {"information_schema", "mysql", "performance_schema", "sys"}
+# Variables that are no settings: where replication is, and orders that are given by setting something.
+NO_SETTING = re.compile("GTID_(.*_POS|BINLOG_STATE)|INNODB_MONITOR_.*|INNODB_BUFFER_POOL_(DUMP|LOAD)_(NOW|ABORT)")
+NUMBER = re.compile(r"-?\d+(\.\d+)?")
+LONGEST_SHOWN = 120
+"""Characters of a value that a change shows."""
 
 
 def literal(text: str) -> str:
@@ -48,8 +56,11 @@ class State:
 
     def __init__(self, answer: str) -> None:
         self.accounts: dict[str, dict[str, Any]] = {}
-        self.databases: dict[str, str] = {}
+        self.databases: dict[str, tuple[str, str]] = {}
         self.broad: set[str] = set()
+        self.proxies: dict[str, list[str]] = {}
+        self.variables: dict[str, dict[str, Any]] = {}
+        self.started: dict[str, str | None] | None = None
         self.privileges: dict[str, set[tuple[str, str, str]]] = {}
         for line in answer.splitlines():
             if line.strip():
@@ -60,9 +71,16 @@ class State:
         if kind == "account":
             self.accounts[row["account"]] = dict(row)
         elif kind == "database":
-            self.databases[row["name"]] = row["character_set"]
+            self.databases[row["name"]] = (row["character_set"], row["collation"])
         elif kind in ("global", "narrow"):
             self.broad.add(row["grantee"])
+        elif kind == "proxy":
+            proxied = f"{literal(row['user'])}@{literal(row['host'])}"
+            self.proxies.setdefault(row["account"], []).append(proxied)
+        elif kind == "variable":
+            self.variables[row["name"]] = dict(row)
+        elif kind == "started":
+            self.started = dict(row["variables"])
         elif kind == "database_privilege":
             entry = (row["database"], row["privilege"], row["grantable"])
             self.privileges.setdefault(row["grantee"], set()).add(entry)
@@ -118,7 +136,8 @@ def mariadb_differences(
 ) -> dict[str, list[str]]:
     """Compare and say how to put right what differs.
 
-    :param answer: what the server answered to ``state.sql``, one JSON document a line.
+    :param answer: what the server answered to ``state.sql``, one JSON document a line, and what it has started with, in
+        the form of ``started.sql``, where something was set since.
     :param databases: database name to the mysql_native_password hashes of its user, each of which opens the account.
         The user has the same name and may connect from any address of the internal network.
     :param privileges: what each user may do in its database, and nothing else anywhere.
@@ -139,6 +158,8 @@ def mariadb_differences(
         changes.append(change)
         statements.extend(f"{remedy};" for remedy in remedies)
 
+    # Before what follows, which some of them would stop.
+    _settings(state, differ)
     known = {f"{name}@%" for name in databases} | set(system_accounts) | set(foreign_accounts)
     for account, row in sorted(state.accounts.items()):
         name = f"{literal(row['user'])}@{literal(row['host'])}"
@@ -149,6 +170,9 @@ def mariadb_differences(
                 differ(f"account {account}: not declared, dropped", f"DROP USER {name}")
         elif account in ("root@localhost", "mysql@localhost") and not socket_only(row["authentication"]):
             differ(f"account {account}: password login removed", f"ALTER USER {name} IDENTIFIED VIA unix_socket")
+        elif account == "mariadb.sys@localhost" and not row["authentication"].get("account_locked"):
+            # The owner of the server's own views: nobody logs in as it.
+            differ(f"account {account}: locked", f"ALTER USER {name} ACCOUNT LOCK")
     for database, password_hashes in sorted(databases.items()):
         _database(state, database, differ)
         _account(state, database, password_hashes, set(privileges), differ)
@@ -162,13 +186,45 @@ def mariadb_drops(databases: Iterable[str]) -> str:
 
 
 def _database(state: State, database: str, differ: Any) -> None:
+    wanted = f"CHARACTER SET {CHARACTER_SET} COLLATE {COLLATION}"
     if database not in state.databases:
-        differ(f"database {database}: created", f"CREATE DATABASE {identifier(database)} CHARACTER SET {CHARACTER_SET}")
-    elif state.databases[database] != CHARACTER_SET:
-        differ(
-            f"database {database}: character set {state.databases[database]}",
-            f"ALTER DATABASE {identifier(database)} CHARACTER SET {CHARACTER_SET}",
-        )
+        differ(f"database {database}: created", f"CREATE DATABASE {identifier(database)} {wanted}")
+    elif state.databases[database] != (CHARACTER_SET, COLLATION):
+        character_set, collation = state.databases[database]
+        found = f"collation {collation}" if character_set == CHARACTER_SET else f"character set {character_set}"
+        differ(f"database {database}: {found}", f"ALTER DATABASE {identifier(database)} {wanted}")
+
+
+def _settings(state: State, differ: Any) -> None:
+    """Compare what was set while the server runs with what it has started with.
+
+    No other value is looked at: what the server changes by itself is no difference. In the order of their names, for
+    setting a character set also sets its collation.
+    """
+    for name, row in sorted(state.variables.items()):
+        if NO_SETTING.fullmatch(name):
+            continue
+        setting, value = f"setting {name.lower()}", row["value"]
+        if state.started is None:
+            differ(f"{setting}: {_shown(value)} was set while the server runs; what it has started with is not known")
+        elif name in state.started and value != state.started[name]:
+            wanted = state.started[name]
+            remedy = f"SET GLOBAL {name.lower()} = {_value(wanted, row['type'])}"
+            differ(f"{setting}: {_shown(value)} -> {_shown(wanted)}", remedy)
+
+
+def _shown(value: str | None) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+
+
+def _value(value: str | None, kind: str) -> str:
+    """Write a variable's value, as the server tells it, as SET takes it."""
+    # Names (of a table, an engine, a directory) that are not set are told as empty, and not taken so.
+    if value is None or value == "DEFAULT" or (value == "" and kind == "VARCHAR"):
+        return "DEFAULT"
+    number = kind.partition(" ")[0] in ("INT", "BIGINT", "DOUBLE")
+    return value if number and NUMBER.fullmatch(value) else literal(value)
 
 
 def _account(state: State, user: str, password_hashes: Sequence[str], privileges: set[str], differ: Any) -> None:
@@ -194,6 +250,8 @@ def _account(state: State, user: str, password_hashes: Sequence[str], privileges
                 f"account {account}: requirements and limits removed",
                 f"ALTER USER {name} {identified} REQUIRE NONE WITH {limits} PASSWORD EXPIRE NEVER",
             )
+        for proxied in sorted(state.proxies.get(account, [])):
+            differ(f"account {account}: proxy for {proxied} revoked", f"REVOKE PROXY ON {proxied} FROM {name}")
     grantee = f"'{user}'@'%'"
     target = f"{identifier(pattern(user))}.*"
     wanted = {(pattern(user), privilege, "NO") for privilege in privileges}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,10 +50,12 @@ def privilege(name: str, database: str = r"wordpress\_shop", grantable: str = "N
     }
 
 
-DATABASE = {"kind": "database", "name": "wordpress_shop", "character_set": "utf8mb4"}
+COLLATION = "utf8mb4_unicode_520_ci"
+DATABASE = {"kind": "database", "name": "wordpress_shop", "character_set": "utf8mb4", "collation": COLLATION}
+OWNER = account("mariadb.sys", "localhost", native("", account_locked=True))
 USER = account("wordpress_shop", "%", native(HASH))
 ROOT = account("root", "localhost", SOCKET)
-CONVERGED = [ROOT, account("mysql", "localhost", SOCKET), USER, DATABASE, *map(privilege, PRIVILEGES)]
+CONVERGED = [ROOT, account("mysql", "localhost", SOCKET), OWNER, USER, DATABASE, *map(privilege, PRIVILEGES)]
 
 
 def differences(rows: list[dict[str, Any]], foreign: list[str] | None = None) -> dict[str, list[str]]:
@@ -110,7 +114,7 @@ def test_nothing_differs() -> None:
 
 def test_a_bare_server_gets_database_account_and_privileges() -> None:
     assert differences([ROOT])["statements"] == [
-        "CREATE DATABASE `wordpress_shop` CHARACTER SET utf8mb4;",
+        f"CREATE DATABASE `wordpress_shop` CHARACTER SET utf8mb4 COLLATE {COLLATION};",
         f"CREATE USER 'wordpress_shop'@'%' IDENTIFIED VIA mysql_native_password USING '{HASH}';",
         r"GRANT INSERT, SELECT ON `wordpress\_shop`.* TO 'wordpress_shop'@'%';",
     ]
@@ -121,9 +125,24 @@ UNRESTRICTED = (
     " MAX_STATEMENT_TIME 0 PASSWORD EXPIRE NEVER"
 )
 CASES: list[tuple[list[dict[str, Any]], list[str]]] = [
+    *[
+        (
+            [*without(DATABASE), {**DATABASE, **changed}],
+            [f"ALTER DATABASE `wordpress_shop` CHARACTER SET utf8mb4 COLLATE {COLLATION};"],
+        )
+        for changed in (
+            {"character_set": "latin1", "collation": "latin1_swedish_ci"},
+            {"collation": "utf8mb4_uca1400_ai_ci"},
+        )
+    ],
+    # What REVOKE ALL PRIVILEGES leaves.
     (
-        [*without(DATABASE), {**DATABASE, "character_set": "latin1"}],
-        ["ALTER DATABASE `wordpress_shop` CHARACTER SET utf8mb4;"],
+        [*CONVERGED, {"kind": "proxy", "account": "wordpress_shop@%", "user": "root", "host": "localhost"}],
+        ["REVOKE PROXY ON 'root'@'localhost' FROM 'wordpress_shop'@'%';"],
+    ),
+    (
+        [*without(OWNER), account("mariadb.sys", "localhost", native("", account_locked=False))],
+        ["ALTER USER 'mariadb.sys'@'localhost' ACCOUNT LOCK;"],
     ),
     (
         [
@@ -226,10 +245,96 @@ def test_an_unreadable_answer_is_an_error(answer: str) -> None:
         mariadb_differences(answer, {}, PRIVILEGES, SYSTEM)
 
 
+def variable(name: str, value: str | None, kind: str = "BIGINT UNSIGNED") -> dict[str, Any]:
+    """One variable that was set while the server runs."""
+    return {"kind": "variable", "name": name, "type": kind, "value": value}
+
+
+@pytest.mark.parametrize(
+    ("row", "started", "change", "value"),
+    [
+        (variable("SYNC_BINLOG", "0"), "1", '"0" -> "1"', "1"),
+        (variable("LONG_QUERY_TIME", "1.000000", "DOUBLE"), "4.500000", '"1.000000" -> "4.500000"', "4.500000"),
+        (variable("GENERAL_LOG", "ON", "BOOLEAN"), "OFF", '"ON" -> "OFF"', "'OFF'"),
+        (variable("SQL_MODE", "ANSI", "SET"), "", '"ANSI" -> ""', "''"),
+        (variable("INIT_CONNECT", "x", "VARCHAR"), "SET @a='b'", '"x" -> "SET @a=', "'SET @a=''b'''"),
+        # These are told as empty, and not taken so.
+        (variable("ENFORCE_STORAGE_ENGINE", "InnoDB", "VARCHAR"), "", '"InnoDB" -> ""', "DEFAULT"),
+        (variable("SYSTEM_VERSIONING_ASOF", "x", "VARCHAR"), "DEFAULT", '"x" -> "DEFAULT"', "DEFAULT"),
+        (variable("INNODB_TMPDIR", "x", "VARCHAR"), None, '"x" -> null', "DEFAULT"),
+        # A number that is none stays a text.
+        (variable("ODD", "1"), "2; DROP", '"1" -> "2; DROP"', "'2; DROP'"),
+    ],
+)
+def test_what_was_set_while_it_runs_goes_back_to_what_it_has_started_with(
+    row: dict[str, Any], started: str | None, change: str, value: str
+) -> None:
+    record = {"kind": "started", "variables": {row["name"]: started, "MAX_CONNECTIONS": "37"}}
+    found = differences([*CONVERGED, row, record])
+    (said,) = found["changes"]
+    assert said.startswith(f"setting {row['name'].lower()}: {change}")
+    assert found["statements"] == [f"SET GLOBAL {row['name'].lower()} = {value};"]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        variable("SYNC_BINLOG", "1"),
+        # Where replication is, and orders: no settings.
+        variable("GTID_SLAVE_POS", "0-1-7", "VARCHAR"),
+        variable("GTID_BINLOG_STATE", "0-1-7", "VARCHAR"),
+        variable("INNODB_MONITOR_ENABLE", "all", "VARCHAR"),
+        variable("INNODB_BUFFER_POOL_DUMP_NOW", "ON", "BOOLEAN"),
+        # It came with a plugin since.
+        variable("PLUGIN_SETTING", "1"),
+    ],
+)
+def test_what_is_no_setting_or_as_it_was_is_no_difference(row: dict[str, Any]) -> None:
+    started = {} if row["name"] == "PLUGIN_SETTING" else {row["name"]: "1"}
+    assert differences([*CONVERGED, row, {"kind": "started", "variables": started}])["changes"] == []
+
+
+def test_character_set_goes_back_before_its_collation() -> None:
+    """Setting the first also sets the second."""
+    rows = [
+        variable("COLLATION_SERVER", "latin1_swedish_ci", "ENUM"),
+        variable("CHARACTER_SET_SERVER", "latin1", "ENUM"),
+    ]
+    started = {"CHARACTER_SET_SERVER": "utf8mb4", "COLLATION_SERVER": COLLATION}
+    assert differences([*CONVERGED, *rows, {"kind": "started", "variables": started}])["statements"] == [
+        "SET GLOBAL character_set_server = 'utf8mb4';",
+        f"SET GLOBAL collation_server = '{COLLATION}';",
+    ]
+
+
+def test_long_values_are_shown_in_part() -> None:
+    started = {"kind": "started", "variables": {"OPTIMIZER_SWITCH": "a=on," * 300}}
+    found = differences([*CONVERGED, variable("OPTIMIZER_SWITCH", "a=off," * 300, "FLAGSET"), started])
+    assert len(found["changes"][0]) < 300
+    assert "a=on," * 300 in found["statements"][0]
+
+
+def test_setting_whose_beginning_is_not_known_is_named_and_left() -> None:
+    """Somebody has removed the server's record: nothing says what to put back."""
+    found = differences([*CONVERGED, variable("SYNC_BINLOG", "0")])
+    assert found["changes"] == [
+        'setting sync_binlog: "0" was set while the server runs; what it has started with is not known'
+    ]
+    assert found["statements"] == []
+
+
+def test_statements_that_ask_fit_into_the_smallest_packet() -> None:
+    """Somebody may have set max_allowed_packet to a kilobyte: the question that finds it must pass."""
+    text = (Path(__file__).resolve().parents[2] / "roles/mariadb/files/state.sql").read_text(encoding="utf-8")
+    statements = [one for one in re.sub(r"(?m)^--.*$", "", text).split(";") if one.strip()]
+    assert len(statements) == 7
+    assert max(len(one.encode()) for one in statements) < 1000
+
+
 def test_a_database_that_nothing_declares_is_kept_and_named() -> None:
     """Those of the server itself are no data of anybody."""
     names = ["wordpress_former", "mysql", "sys", "information_schema", "performance_schema"]
-    rows = [{"kind": "database", "name": name, "character_set": "utf8mb4"} for name in names]
+    rows = [{"kind": "database", "name": name, "character_set": "utf8mb4", "collation": COLLATION} for name in names]
     assert differences([*CONVERGED, *rows]) == {"statements": [], "changes": [], "kept": ["wordpress_former"]}
 
 

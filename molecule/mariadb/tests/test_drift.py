@@ -32,6 +32,17 @@ EXPECTED = {
     "account locked@%: unlocked",
     "database latin: character set latin1",
     "database vanished: created",
+    "database collated: collation utf8mb4_german2_ci",
+    "account proxied@%: proxy for 'root'@'localhost' revoked",
+    "account delegating@%: privileges beyond delegating revoked",
+    "account mariadb.sys@localhost: locked",
+    'setting sync_binlog: "0" -> "1"',
+    'setting innodb_flush_log_at_trx_commit: "2" -> "1"',
+    'setting general_log: "ON" -> "OFF"',
+    # Of mariadb_extra_config. Set to what it was, max_connections is no difference.
+    'setting long_query_time: "10.000000" -> "4.500000"',
+    'setting character_set_server: "latin1" -> "utf8mb4"',
+    'setting collation_server: "latin1_swedish_ci" -> "utf8mb4_unicode_520_ci"',
 }
 
 
@@ -40,7 +51,7 @@ def named(output: str) -> Counter[str]:
     joined = re.sub(r"\n {6,}(?![-'])", " ", output)
     return Counter(
         match["text"].replace("''", "'")
-        for match in re.finditer(r"^\s*- '?(?P<text>(account|database|role) .+?)'?$", joined, re.MULTILINE)
+        for match in re.finditer(r"^\s*- '?(?P<text>(account|database|role|setting) .+?)'?$", joined, re.MULTILINE)
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,6 +29,7 @@ MIB = 1024 * 1024
         ("@@log_bin", "1"),
         ("@@binlog_format", "ROW"),
         ("@@binlog_expire_logs_seconds", str(3 * 86400)),
+        ("@@max_binlog_size", str(64 * MIB)),
         # No way to files.
         ("@@local_infile", "0"),
         ("@@secure_file_priv", "/run/mysqld/"),
@@ -58,10 +61,79 @@ def test_binary_log_is_written(server: Server) -> None:
     assert int(server.query("SHOW MASTER STATUS")[0][1]) > int(before)
 
 
+@pytest.mark.destructive
+def test_binary_logs_go_when_they_are_old_enough(server: Server) -> None:
+    """Asked of the volume. The control is what happens while the server waits for a replica (11.4 and later)."""
+    declared = server.value("@@binlog_expire_logs_seconds")
+
+    def files() -> set[str]:
+        return set(server.container.run("sh", "-c", "ls /var/lib/mysql/data | grep '^binlog[.]0'").stdout.split())
+
+    try:
+        server.query("SET GLOBAL binlog_expire_logs_seconds = 1")
+        waits = server.query("SHOW GLOBAL VARIABLES LIKE 'slave_connections_needed_for_purge'")
+        assert waits in ([["slave_connections_needed_for_purge", "0"]], [])
+        if waits:
+            server.query("SET GLOBAL slave_connections_needed_for_purge = 1; FLUSH BINARY LOGS")
+            kept = files()
+            time.sleep(2.5)
+            server.query("FLUSH BINARY LOGS")
+            assert kept <= files()
+            server.query("SET GLOBAL slave_connections_needed_for_purge = 0")
+        server.query("FLUSH BINARY LOGS")
+        old = files()
+        time.sleep(2.5)
+        server.query("FLUSH BINARY LOGS")
+        # The one that was written last is closed a moment ago, and the current one is new.
+        assert len(files() & old) <= 1
+        assert len(old) >= 2
+    finally:
+        server.query(f"SET GLOBAL binlog_expire_logs_seconds = {declared}")
+
+
+def test_settings_have_their_effect(server: Server) -> None:
+    """Not what the server says of them: what they are for."""
+
+    def refusal(statement: str) -> str:
+        result = server.container.run("mariadb", "--batch", "-e", statement)
+        assert result.rc != 0, statement
+        return str(result.stderr)
+
+    # Not by the server itself with all rights, nor by its client.
+    table = "CREATE TEMPORARY TABLE latin.t (l TEXT);"
+    assert "ERROR 1290" in refusal(f"{table} LOAD DATA INFILE '/etc/passwd' INTO TABLE latin.t")
+    assert "ERROR 1290" in refusal("SELECT 1 INTO OUTFILE '/tmp/out'")
+    told = refusal(f"{table} LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE latin.t")
+    assert re.search("ERROR (1148|4166)", told), told
+    # Files on the volume.
+    size = server.container.run("stat", "-c", "%s", "/var/lib/mysql/data/ib_logfile0").stdout
+    assert int(size) == 96 * MIB
+    assert server.value("LENGTH(REPEAT('x', 60 * 1024 * 1024))") == str(60 * MIB)
+    assert server.value("REPEAT('x', 65 * 1024 * 1024) IS NULL") == "1"
+    # A table that says its character set alone compares with WordPress's own.
+    try:
+        server.query(
+            "CREATE TABLE latin.said (line TEXT) DEFAULT CHARSET=utf8mb4; CREATE TABLE latin.silent (line TEXT)"
+        )
+        collations = server.query(
+            "SELECT DISTINCT TABLE_COLLATION FROM information_schema.TABLES"
+            " WHERE TABLE_SCHEMA = 'latin' AND TABLE_NAME IN ('said', 'silent')"
+        )
+    finally:
+        server.query("DROP TABLE IF EXISTS latin.said, latin.silent")
+    version = tuple(int(part) for part in server.value("VERSION()").split(".")[:2])
+    assert ["utf8mb4_unicode_520_ci"] in collations
+    assert len(collations) == (1 if version >= (11, 2) else 2)
+    # The slow query of mariadb_extra_config is written down.
+    log = server.value("@@slow_query_log_file")
+    server.query("SET SESSION long_query_time = 0.1; SELECT SLEEP(0.23)")
+    assert "SLEEP(0.23)" in server.container.run("cat", f"/var/lib/mysql/data/{log}").stdout
+
+
 def test_database_character_sets(server: Server, passwords: dict[str, str]) -> None:
-    rows = server.query("SELECT SCHEMA_NAME, DEFAULT_CHARACTER_SET_NAME FROM information_schema.SCHEMATA")
-    found = {name: character_set for name, character_set in rows if name in passwords}
-    assert found == dict.fromkeys(passwords, "utf8mb4")
+    rows = server.query("SELECT SCHEMA_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA")
+    found = {name: collation for name, collation in rows if name in passwords}
+    assert found == dict.fromkeys(passwords, "utf8mb4_unicode_520_ci")
 
 
 def test_upgrade_was_finished(server: Server) -> None:

@@ -1,0 +1,2 @@
+SET SESSION group_concat_max_len = 16777216;
+SELECT JSON_OBJECT('kind', 'started', 'variables', JSON_OBJECTAGG(VARIABLE_NAME, GLOBAL_VALUE)) FROM information_schema.SYSTEM_VARIABLES WHERE READ_ONLY = 'NO' AND GLOBAL_VALUE_ORIGIN IS NOT NULL INTO DUMPFILE '/run/mysqld/started.json';
