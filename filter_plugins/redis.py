@@ -21,6 +21,15 @@ from filter_plugins.secrets import redis_acl_hash
 DEFAULT_USER = "user default off resetpass resetkeys resetchannels -@all"
 """What whoever does not log in may do."""
 _LOGIN_REFUSED = ("WRONGPASS", "NOAUTH", "NOPERM")
+# What the server that is asked while the image is built has other values of (Dockerfile.j2), or may have: the limit of
+# open files decides how many connections there can be.
+_NOT_RECORDED = {
+    *("aclfile", "appendonly", "daemonize", "dir", "logfile", "maxclients", "pidfile", "port", "unixsocket"),
+}
+# Former names of settings, which the server tells as well.
+_FORMER = re.compile("slaveof|.*slave.*|.*-ziplist-.*|lua-time-limit")
+# Set by commands of their own, not by CONFIG SET: only a new start of the server takes them back.
+_UNSETTABLE = {"replicaof"}
 
 
 def redis_acl(users: Mapping[str, Mapping[str, Any]]) -> str:
@@ -111,12 +120,14 @@ def redis_differences(
 ) -> dict[str, Any]:
     """Compare the running server with what is declared, and say how to put right what differs.
 
-    :param answer: what redis-cli printed, a JSON document a line, of ``AUTH``, ``ACL LIST`` and ``CONFIG GET``.
+    :param answer: a JSON document a line: what a server has said to ``CONFIG GET *`` that was started with this
+        configuration while the image was built (an empty list where nothing is recorded), and what redis-cli printed
+        of ``AUTH``, ``ACL LIST`` and ``CONFIG GET *``.
     :param users: as :func:`redis_acl` takes them; that is what the server's file holds.
-    :param settings: name to value, as the server writes it.
-    :param extra_config: the operator's own directives: settings that it names are left alone.
-    :return: ``commands`` for the server, ``changes`` (a line each for people, no secrets), and ``locked_out``: the
-        login that asks was refused, so that only a new start of the server helps.
+    :param settings: name to value, as the server writes it. They go before what is recorded.
+    :param extra_config: the operator's own directives: of settings that it names what is recorded counts.
+    :return: ``commands`` for the server, ``changes`` (a line each for people, no secrets), and ``restart``: only a new
+        start of the server helps, for the login that asks was refused, or it was made a replica of another.
     :raises AnsibleFilterError: when the answer cannot be read.
     """
     lines = [line for line in answer.splitlines() if line.strip()]
@@ -124,12 +135,13 @@ def redis_differences(
     if refused:
         if any(word in line for line in refused for word in _LOGIN_REFUSED):
             change = "the login that compares: refused, so the server starts again with what is declared"
-            return {"commands": [], "changes": [change], "locked_out": True}
+            return {"commands": [], "changes": [change], "restart": True}
         raise AnsibleFilterError(f"redis_differences: {refused[0]}")
     try:
-        _, listed, flat = (json.loads(line) for line in lines)
+        recorded, _, listed, flat = (json.loads(line) for line in lines)
         actual_users = acl_users(listed)
         actual_settings = dict(zip(flat[::2], flat[1::2], strict=True))
+        declared_settings = dict(zip(recorded[::2], recorded[1::2], strict=True))
     except (ValueError, TypeError, AttributeError, IndexError):
         raise AnsibleFilterError("redis_differences: the server's answer cannot be read") from None
 
@@ -148,12 +160,26 @@ def redis_differences(
     # that is no longer theirs.
     commands = ["ACL LOAD", *closed] if changes else []
     own = {words[0].lower() for line in extra_config.splitlines() if (words := line.split())}
-    for name, value in settings.items():
-        wanted, actual = str(value), actual_settings.get(name)
-        if name not in own and actual != wanted:
-            changes.append(f"setting {name}: {json.dumps(actual)} -> {json.dumps(wanted)}")
-            commands.append(f"CONFIG SET {name} {json.dumps(wanted)}")
-    return {"commands": commands, "changes": changes, "locked_out": False}
+    declared_settings = {
+        name: value
+        for name, value in declared_settings.items()
+        if name not in _NOT_RECORDED and not _FORMER.fullmatch(name)
+    } | {name: str(value) for name, value in settings.items() if name not in own}
+    restart = False
+    for name, wanted in sorted(declared_settings.items()):
+        actual = actual_settings.get(name)
+        if actual != wanted:
+            changes.append(f"setting {name}: {_shown(name, actual)} -> {_shown(name, wanted)}")
+            if name in _UNSETTABLE:
+                restart = True
+            else:
+                commands.append(f"CONFIG SET {name} {json.dumps(wanted, ensure_ascii=False)}")
+    return {"commands": commands, "changes": changes, "restart": restart}
+
+
+def _shown(name: str, value: str | None) -> str:
+    """Write a setting's value for people; that of a password not at all."""
+    return "(a secret)" if value and re.search("pass|auth", name) else json.dumps(value, ensure_ascii=False)
 
 
 class FilterModule:

@@ -29,9 +29,9 @@ LISTED = [
 CONFIG = ["save", "", "maxmemory-policy", "allkeys-lru", "maxmemory", "1048576"]
 
 
-def answer(listed: list[str] | None = None, config: list[str] | None = None) -> str:
-    """Write what redis-cli prints."""
-    documents = ["OK", LISTED if listed is None else listed, CONFIG if config is None else config]
+def answer(listed: list[str] | None = None, config: list[str] | None = None, recorded: list[str] | None = None) -> str:
+    """Write what redis-cli prints, and before it what it printed while the image was built."""
+    documents = [recorded or [], "OK", LISTED if listed is None else listed, CONFIG if config is None else config]
     return "".join(json.dumps(document) + "\n" for document in documents)
 
 
@@ -68,7 +68,7 @@ def test_users_may_do_what_the_drop_in_does_and_no_more() -> None:
 
 def test_nothing_differs() -> None:
     found = redis.redis_differences(answer(), USERS, SETTINGS)
-    assert found == {"commands": [], "changes": [], "locked_out": False}
+    assert found == {"commands": [], "changes": [], "restart": False}
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_nothing_differs() -> None:
 def test_difference_of_a_user_is_named(listed: list[str], change: str) -> None:
     found = redis.redis_differences(answer(listed), USERS, SETTINGS)
     assert found["commands"][0] == "ACL LOAD"
-    assert (found["changes"], found["locked_out"]) == ([change], False)
+    assert (found["changes"], found["restart"]) == ([change], False)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_what_a_password_has_opened_is_closed_with_it(listed: list[str], closed:
 def test_password_that_is_introduced_closes_nothing() -> None:
     rotated = USERS | {"shop": {**USERS["shop"], "other_password": "the next one of shop"}}
     found = redis.redis_differences(answer(), rotated, SETTINGS)
-    assert found == {"commands": ["ACL LOAD"], "changes": ["user shop: 1 password: put right"], "locked_out": False}
+    assert found == {"commands": ["ACL LOAD"], "changes": ["user shop: 1 password: put right"], "restart": False}
 
 
 def test_two_passwords_are_compared_as_well() -> None:
@@ -153,19 +153,68 @@ def test_difference_of_a_setting_is_named() -> None:
     config = ["maxmemory", "0", "save", "3600 1", "maxmemory-policy", "allkeys-lru"]
     found = redis.redis_differences(answer(config=config), USERS, SETTINGS)
     assert found["changes"] == ['setting maxmemory: "0" -> "1048576"', 'setting save: "3600 1" -> ""']
+    assert not found["restart"]
     assert found["commands"] == ['CONFIG SET maxmemory "1048576"', 'CONFIG SET save ""']
 
 
-def test_operator_s_own_settings_are_left_alone() -> None:
+def test_operator_s_own_settings_are_left_alone_where_nothing_is_recorded() -> None:
     config = ["maxmemory", "7", "save", "", "maxmemory-policy", "allkeys-lru"]
     found = redis.redis_differences(answer(config=config), USERS, SETTINGS, "# mine\nMaxmemory 7\n")
     assert found["changes"] == []
 
 
+RECORDED = ["appendfsync", "always", "notify-keyspace-events", "", "masterauth", "", "replicaof", "", "slaveof", ""]
+
+
+def with_settings(**running: str) -> str:
+    """Write the answer of a server that was recorded with some settings, and has them now, but for these."""
+    recorded = dict(zip(RECORDED[::2], RECORDED[1::2], strict=True))
+    now = recorded | {name.replace("_", "-"): value for name, value in running.items()}
+    return answer(config=[*CONFIG, *(word for pair in now.items() for word in pair)], recorded=RECORDED)
+
+
+def test_all_settings_are_compared_with_those_of_the_image() -> None:
+    assert redis.redis_differences(with_settings(), USERS, SETTINGS)["changes"] == []
+    found = redis.redis_differences(with_settings(appendfsync="no", notify_keyspace_events="KE\xe4"), USERS, SETTINGS)
+    assert found == {
+        "changes": ['setting appendfsync: "no" -> "always"', 'setting notify-keyspace-events: "KE\xe4" -> ""'],
+        "commands": ['CONFIG SET appendfsync "always"', 'CONFIG SET notify-keyspace-events ""'],
+        "restart": False,
+    }
+
+
+def test_replica_of_another_starts_again() -> None:
+    """No CONFIG SET takes that back. The setting's former name says the same."""
+    found = redis.redis_differences(with_settings(replicaof="pirate 1", slaveof="pirate 1"), USERS, SETTINGS)
+    assert found == {"changes": ['setting replicaof: "pirate 1" -> ""'], "commands": [], "restart": True}
+
+
+def test_passwords_among_the_settings_are_not_shown() -> None:
+    (change,) = redis.redis_differences(with_settings(masterauth="a word"), USERS, SETTINGS)["changes"]
+    assert change == 'setting masterauth: (a secret) -> ""'
+
+
+def test_what_the_image_s_server_has_other_values_of_is_no_difference() -> None:
+    recorded = ["port", "0", "dir", "/x", "aclfile", "", "appendonly", "no", "maxclients", "9", "logfile", "/x/log"]
+    recorded += ["daemonize", "yes", "pidfile", "/run/x", "unixsocket", "/x/socket", "maxmemory", "7"]
+    running = [*CONFIG, "port", "6379", "dir", "/data", "aclfile", "/run/secrets/users.acl", "appendonly", "yes"]
+    running += ["maxclients", "8", "logfile", "", "daemonize", "no", "pidfile", "", "unixsocket", ""]
+    found = redis.redis_differences(answer(config=running, recorded=recorded), USERS, SETTINGS | {"port": "6379"})
+    assert found["changes"] == []
+
+
+def test_operator_s_own_settings_are_those_of_the_image() -> None:
+    config = ["maxmemory", "7", "save", "", "maxmemory-policy", "allkeys-lru", "maxmemory-samples", "3"]
+    recorded = ["maxmemory", "8", "save", "", "maxmemory-policy", "allkeys-lru", "maxmemory-samples", "9"]
+    extra = "# mine\nMaxmemory 8\nmaxmemory-samples 9"
+    found = redis.redis_differences(answer(config=config, recorded=recorded), USERS, SETTINGS, extra)
+    assert found["changes"] == ['setting maxmemory: "7" -> "8"', 'setting maxmemory-samples: "3" -> "9"']
+
+
 @pytest.mark.parametrize("error", ["WRONGPASS invalid", "NOAUTH Authentication required.", "NOPERM User drift-check"])
 def test_refused_login_asks_for_a_new_start(error: str) -> None:
     found = redis.redis_differences(f'error:"{error}"\n', USERS, SETTINGS)
-    assert found["locked_out"]
+    assert found["restart"]
     assert found["commands"] == []
     assert len(found["changes"]) == 1
 

@@ -197,8 +197,24 @@ def test_server_has_the_declared_settings(ask: Ask, server: Container) -> None:
     assert setting(ask, "save") == ""
     assert setting(ask, "appendonly") == "no"
     assert setting(ask, "databases") == "1"
+    assert setting(ask, "maxmemory-samples") == "9"
+    assert setting(ask, "appendfsync") == "always"
     assert server.inspect["HostConfig"]["Memory"] == 48 << 20
     assert server.inspect["Config"]["StopTimeout"] == 7
+
+
+@pytest.mark.destructive
+def test_there_is_an_end_of_connections(ask: Ask, server: Container, stack: Stack) -> None:
+    """Asked of the last of 60; the first one is served. They close when the program ends."""
+    server.forget()
+    peer = server.inspect["NetworkSettings"]["Networks"]["quayside-cache-harbour"]["IPAddress"]
+    program = (
+        f"import socket; many = [socket.create_connection(('{peer}', 6379), 5) for _ in range(60)];"
+        "many[0].sendall(b'PING\\r\\n'); print(many[0].recv(200), many[-1].recv(200))"
+    )
+    told = stack.host.check_output("python3 -c %s", program)
+    assert re.fullmatch(r"b'-NOAUTH .*' b'-ERR max number of clients reached.*'", told), told
+    assert ask("quay", "PING") == ["PONG"]
 
 
 @pytest.mark.destructive
@@ -400,6 +416,10 @@ DRIFT = [
     f'setting maxmemory: "0" -> "{MAXMEMORY}"',
     'setting maxmemory-policy: "noeviction" -> "allkeys-lfu"',
     'setting save: "60 1" -> ""',
+    # Of redis_extra_config, of the role's own file, and of neither.
+    'setting maxmemory-samples: "3" -> "9"',
+    'setting appendfsync: "no" -> "always"',
+    'setting notify-keyspace-events: "AKE" -> ""',
 ]
 """What a run says about what side_effect.yml did: all of it, and nothing else."""
 
