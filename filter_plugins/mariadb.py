@@ -28,6 +28,12 @@ LIMITS = {
     "max_user_connections": "MAX_USER_CONNECTIONS",
     "max_statement_time": "MAX_STATEMENT_TIME",
 }
+# What a user may be allowed in its database, as the server names it; GRANT OPTION is not among it.
+PRIVILEGES = (
+    "ALTER", "ALTER ROUTINE", "CREATE", "CREATE ROUTINE", "CREATE TEMPORARY TABLES", "CREATE VIEW", "DELETE",
+    "DELETE HISTORY", "DROP", "EVENT", "EXECUTE", "INDEX", "INSERT", "LOCK TABLES", "REFERENCES", "SELECT", "SHOW VIEW",
+    "TRIGGER", "UPDATE",
+)  # fmt: skip
 SYSTEM_DATABASES = {"information_schema", "mysql", "performance_schema", "sys"}
 # Variables that are no settings: where replication is, and orders that are given by setting something.
 NO_SETTING = re.compile("GTID_(.*_POS|BINLOG_STATE)|INNODB_MONITOR_.*|INNODB_BUFFER_POOL_(DUMP|LOAD)_(NOW|ABORT)")
@@ -116,6 +122,30 @@ def mariadb_passwords(databases: Mapping[str, Mapping[str, str]]) -> dict[str, l
     }
 
 
+def mariadb_grants(databases: Mapping[str, Mapping[str, Any]], privileges: Iterable[str]) -> dict[str, list[str]]:
+    """Say what the user of each of ``mariadb_databases`` may do there: *privileges*, and further ones of its own."""
+    common = set(privileges)
+    return {name: sorted(common | set(entry.get("privileges") or ())) for name, entry in databases.items()}
+
+
+def privilege_problems(name: str, privileges: Any, needed: bool = False) -> list[str]:
+    """Check a list of privileges: they go into statements as they are, and are compared with the server's names.
+
+    :param name: the variable, for the message.
+    :param needed: whether there must be one.
+    """
+    if not isinstance(privileges, list | tuple):
+        return []
+    if needed and not privileges:
+        return [f"{name}: []: must have at least one privilege"]
+    return [
+        f"{name}[{index}]: {json.dumps(privilege, ensure_ascii=False, default=str)[:LONGEST_SHOWN]}: must be one of "
+        + ", ".join(PRIVILEGES)
+        for index, privilege in enumerate(privileges)
+        if privilege not in PRIVILEGES
+    ]
+
+
 def socket_only(authentication: Mapping[str, Any]) -> bool:
     """Tell whether an account lets nobody in by a password.
 
@@ -130,7 +160,7 @@ def socket_only(authentication: Mapping[str, Any]) -> bool:
 def mariadb_differences(
     answer: str,
     databases: Mapping[str, Sequence[str]],
-    privileges: Iterable[str],
+    privileges: Mapping[str, Iterable[str]],
     system_accounts: Iterable[str],
     foreign_accounts: Iterable[str] = (),
 ) -> dict[str, list[str]]:
@@ -140,7 +170,7 @@ def mariadb_differences(
         the form of ``started.sql``, where something was set since.
     :param databases: database name to the mysql_native_password hashes of its user, each of which opens the account.
         The user has the same name and may connect from any address of the internal network.
-    :param privileges: what each user may do in its database, and nothing else anywhere.
+    :param privileges: database name to what its user may do there, and nothing else anywhere.
     :param system_accounts: ``user@host`` of the server's own accounts, which must let nobody in by password.
     :param foreign_accounts: ``user@host`` of accounts to leave as they are.
     :return: ``statements`` (SQL; passwords only as hashes), ``changes`` (a line each for people, no secrets) and
@@ -175,7 +205,7 @@ def mariadb_differences(
             differ(f"account {account}: locked", f"ALTER USER {name} ACCOUNT LOCK")
     for database, password_hashes in sorted(databases.items()):
         _database(state, database, differ)
-        _account(state, database, password_hashes, set(privileges), differ)
+        _account(state, database, password_hashes, set(privileges[database]), differ)
     kept = sorted(set(state.databases) - set(databases) - SYSTEM_DATABASES)
     return {"statements": statements, "changes": changes, "kept": kept}
 
@@ -285,5 +315,6 @@ class FilterModule:
         return {
             "mariadb_differences": mariadb_differences,
             "mariadb_drops": mariadb_drops,
+            "mariadb_grants": mariadb_grants,
             "mariadb_passwords": mariadb_passwords,
         }

@@ -25,6 +25,7 @@ from ansible.errors import AnsibleFilterError
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from filter_plugins.formats import bytes_from_size
+from filter_plugins.mariadb import privilege_problems
 from filter_plugins.multisite import between_problems, multisite_problems
 from filter_plugins.nginx import route_problems
 from filter_plugins.packages import site_package_problems
@@ -131,6 +132,7 @@ DRIFT_TIMER_RULES = {
     # The project's own place stands in a unit as well.
     "ansible_config_file": (re.compile(PLAIN_FILE), "the project's path may contain letters, digits and . _ - / only"),
 }
+OWN_DIRECTIVE = re.compile(r"(?mi)^\s*(?P<name>(loose[_-])?(init[_-]file|secure[_-]file[_-]priv))\s*(=|$)")
 ZERO_ALLOWED = re.compile(r"_kept$")
 
 TYPES: dict[str, tuple[type, ...]] = {
@@ -502,6 +504,7 @@ def one_site_problems(place: str, site: Mapping[str, Any]) -> list[str]:
         problems.append(f"{place}.theme: {shown(site['theme'])}: must be a theme's directory name")
     problems += site_package_problems(place, site)
     problems += multisite_problems(place, site)
+    problems += privilege_problems(f"{place}.database_privileges", site.get("database_privileges"))
     for key in ("memory", "memory_limit", "upload_limit", "opcache_memory"):
         if key in site:
             problems += size_problems(f"{place}.{key}", site[key])
@@ -894,6 +897,18 @@ def buffer_problems(values: Mapping[str, Any]) -> list[str]:
     return []
 
 
+def database_problems(values: Mapping[str, Any]) -> list[str]:
+    """Check what every database's user may do, and that the operator's directives leave the role its own."""
+    problems = privilege_problems("mariadb_privileges", values.get("mariadb_privileges"), needed=True)
+    found = OWN_DIRECTIVE.search(str(values.get("mariadb_extra_config") or ""))
+    if found:
+        problems.append(
+            f"mariadb_extra_config: {shown(found['name'])}: is the role's own, for with it the server writes down what "
+            "a run compares: take the line out"
+        )
+    return problems
+
+
 def declared_site_memory(site: Mapping[str, Any], values: Mapping[str, Any]) -> int | None:
     """Return the bytes that a site's container may use."""
     names = ("wordpress_memory", "wordpress_workers", "wordpress_memory_limit")
@@ -1263,7 +1278,7 @@ def declared_problems(declared: Declared) -> list[str]:
     problems += cadvisor_problems(values)
     problems += mail_problems(values) + opcode_problems(values) + drift_timer_problems(values)
     problems += sizing_problems(values) + upload_problems(values) + mtu_problems(values)
-    return problems + buffer_problems(values) + worker_problems(values)
+    return problems + buffer_problems(values) + database_problems(values) + worker_problems(values)
 
 
 def host_problems(declared: Declared, host: Mapping[str, Any]) -> list[str]:

@@ -144,16 +144,27 @@ def object_cache(site: Mapping[str, Any], default: str, host: str) -> str:
 
 
 def database_logins(
-    passwords: Mapping[str, str], prefix: str, others: Mapping[str, str] | None = None
-) -> dict[str, dict[str, str]]:
+    passwords: Mapping[str, str],
+    prefix: str,
+    others: Mapping[str, str] | None = None,
+    sites: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, dict[str, Any]]:
     """Say which databases there are, and who may connect.
 
     :param passwords: each site's password.
     :param prefix: ``wordpress_database_prefix``.
     :param others: a site's other password, while it is being rotated.
+    :param sites: ``wordpress_sites``, of which some need further privileges.
     :return: ``mariadb_databases``, see roles/mariadb/meta/argument_specs.yml.
     """
-    return {prefix + name: _passwords(password, (others or {}).get(name)) for name, password in passwords.items()}
+    logins: dict[str, dict[str, Any]] = {}
+    for name, password in passwords.items():
+        further = list((sites or {}).get(name, {}).get("database_privileges") or ())
+        logins[prefix + name] = {
+            **_passwords(password, (others or {}).get(name)),
+            **({"privileges": further} if further else {}),
+        }
+    return logins
 
 
 def _passwords(password: str, other: str | None) -> dict[str, str]:

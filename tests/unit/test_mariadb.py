@@ -8,12 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible.errors import AnsibleFilterError
 
-from filter_plugins.mariadb import mariadb_differences, mariadb_drops, mariadb_passwords
+from filter_plugins.mariadb import (
+    mariadb_differences,
+    mariadb_drops,
+    mariadb_grants,
+    mariadb_passwords,
+    privilege_problems,
+)
+
+ROLE = Path(__file__).resolve().parents[2] / "roles/mariadb"
 
 HASH = "*0123456789ABCDEF0123456789ABCDEF01234567"
 PRIVILEGES = ["INSERT", "SELECT"]
+GRANTS = {"wordpress_shop": PRIVILEGES}
 SYSTEM = ["root@localhost", "mysql@localhost", "mariadb.sys@localhost"]
 SOCKET = {
     "plugin": "mysql_native_password",
@@ -61,7 +71,7 @@ CONVERGED = [ROOT, account("mysql", "localhost", SOCKET), OWNER, USER, DATABASE,
 def differences(rows: list[dict[str, Any]], foreign: list[str] | None = None) -> dict[str, list[str]]:
     """Compare *rows* with one declared database."""
     answer = "\n".join(json.dumps(row) for row in rows) + "\n"
-    return mariadb_differences(answer, {"wordpress_shop": [HASH]}, PRIVILEGES, SYSTEM, foreign or [])
+    return mariadb_differences(answer, {"wordpress_shop": [HASH]}, GRANTS, SYSTEM, foreign or [])
 
 
 OTHER = "*FEDCBA9876543210FEDCBA9876543210FEDCBA98"
@@ -72,7 +82,7 @@ def two_passwords(authentication: dict[str, Any]) -> list[str]:
     """Compare an account with one that has two passwords, while its password is rotated."""
     rows = [*without(USER), account("wordpress_shop", "%", authentication)]
     answer = "\n".join(json.dumps(row) for row in rows)
-    return mariadb_differences(answer, {"wordpress_shop": [HASH, OTHER]}, PRIVILEGES, SYSTEM)["statements"]
+    return mariadb_differences(answer, {"wordpress_shop": [HASH, OTHER]}, GRANTS, SYSTEM)["statements"]
 
 
 @pytest.mark.parametrize(("outer", "inner"), [(HASH, OTHER), (OTHER, HASH)])
@@ -242,7 +252,53 @@ def test_what_the_remedy_leaves_is_no_restriction(lifetime: int) -> None:
 @pytest.mark.parametrize("answer", ["ERROR 1045", '{"kind": "account"}', "[1]"])
 def test_an_unreadable_answer_is_an_error(answer: str) -> None:
     with pytest.raises(AnsibleFilterError, match="cannot be read"):
-        mariadb_differences(answer, {}, PRIVILEGES, SYSTEM)
+        mariadb_differences(answer, {}, {}, SYSTEM)
+
+
+def test_one_database_s_user_may_have_more() -> None:
+    databases = {"blog": {"password": "x"}, "shop": {"password": "y", "privileges": ["TRIGGER", "SELECT"]}}
+    assert mariadb_grants(databases, PRIVILEGES) == {"blog": PRIVILEGES, "shop": [*PRIVILEGES, "TRIGGER"]}
+    answer = "\n".join(json.dumps(row) for row in CONVERGED)
+    found = mariadb_differences(
+        answer, {"wordpress_shop": [HASH]}, {"wordpress_shop": [*PRIVILEGES, "TRIGGER"]}, SYSTEM
+    )
+    assert found["statements"] == [r"GRANT TRIGGER ON `wordpress\_shop`.* TO 'wordpress_shop'@'%';"]
+
+
+def test_role_s_own_privileges_let_a_dump_in_and_nothing_that_runs_later() -> None:
+    defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text(encoding="utf-8"))["mariadb_privileges"]
+    assert {"DROP", "CREATE", "ALTER", "INSERT", "LOCK TABLES"} <= set(defaults)
+    assert not {"TRIGGER", "CREATE ROUTINE", "CREATE VIEW", "EVENT", "EXECUTE"} & set(defaults)
+    assert privilege_problems("mariadb_privileges", defaults, needed=True) == []
+
+
+@pytest.mark.parametrize(
+    "privilege",
+    [
+        "SELECT ON *.* TO root;--",
+        "select",
+        "ALL",
+        "ALL PRIVILEGES",
+        "GRANT OPTION",
+        "FILE",
+        "SUPER",
+        "",
+        None,
+        7,
+        ["SELECT"],
+    ],
+)
+def test_privilege_that_the_server_does_not_know_is_refused(privilege: Any) -> None:
+    (problem,) = privilege_problems("mariadb_privileges", ["SELECT", privilege])
+    assert problem.startswith("mariadb_privileges[1]: ")
+    assert ": must be one of ALTER, ALTER ROUTINE, " in problem
+
+
+def test_there_must_be_a_privilege_where_it_is_needed() -> None:
+    assert privilege_problems("mariadb_privileges", [], needed=True) == [
+        "mariadb_privileges: []: must have at least one privilege"
+    ]
+    assert privilege_problems("x", []) == privilege_problems("x", None) == privilege_problems("x", "SELECT") == []
 
 
 def variable(name: str, value: str | None, kind: str = "BIGINT UNSIGNED") -> dict[str, Any]:
@@ -325,7 +381,7 @@ def test_setting_whose_beginning_is_not_known_is_named_and_left() -> None:
 
 def test_statements_that_ask_fit_into_the_smallest_packet() -> None:
     """Somebody may have set max_allowed_packet to a kilobyte: the question that finds it must pass."""
-    text = (Path(__file__).resolve().parents[2] / "roles/mariadb/files/state.sql").read_text(encoding="utf-8")
+    text = (ROLE / "files/state.sql").read_text(encoding="utf-8")
     statements = [one for one in re.sub(r"(?m)^--.*$", "", text).split(";") if one.strip()]
     assert len(statements) == 7
     assert max(len(one.encode()) for one in statements) < 1000

@@ -827,6 +827,25 @@ def test_a_refusal_for_lack_of_networks_says_why() -> None:
     )
 
 
+@pytest.mark.parametrize("line", ["init_file = /x", "init-file=/x", " LOOSE-Secure-File-Priv", "secure_file_priv="])
+def test_role_s_own_directives_of_the_database_server_are_refused(line: str) -> None:
+    (problem,) = preflight.database_problems({"mariadb_extra_config": f"slow_query_log = 1\n{line}\n"})
+    assert problem.startswith(f"mariadb_extra_config: {line.split('=', maxsplit=1)[0].strip()!r}".replace("'", '"'))
+    assert problem.endswith("take the line out")
+
+
+def test_other_directives_and_privileges_are_accepted() -> None:
+    extra = "# init_file = /x\nslow_query_log = 1\ninit_connect = 'x'\n"
+    assert preflight.database_problems({"mariadb_extra_config": extra, "mariadb_privileges": ["SELECT"]}) == []
+
+
+def test_privileges_of_a_site_are_checked() -> None:
+    site = {"database_privileges": ["TRIGGER", "SUPER"]}
+    problems = [line for line in preflight.one_site_problems("wordpress_sites.blog", site) if "privileges" in line]
+    assert len(problems) == 1
+    assert problems[0].startswith('wordpress_sites.blog.database_privileges[1]: "SUPER": must be one of ALTER, ')
+
+
 @pytest.mark.parametrize(
     ("pool", "fits"), [("256m", True), ("400m", True), ("", True), ("450m", False), ("512m", False), ("2g", False)]
 )

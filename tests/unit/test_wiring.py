@@ -23,6 +23,11 @@ def test_other_password_is_there_while_one_is_rotated() -> None:
         "wp_blog": {"password": "one"},
         "wp_shop": {"password": "two", "other_password": "three"},
     }
+    sites: dict[str, dict[str, Any]] = {"blog": {}, "shop": {"database_privileges": ["TRIGGER"]}}
+    assert database_logins(passwords, "wp_", None, sites) == {
+        "wp_blog": {"password": "one"},
+        "wp_shop": {"password": "two", "privileges": ["TRIGGER"]},
+    }
     assert cache_users({"blog": {}, "shop": {}}, passwords, "builtin", "redis", {"blog": "three"}) == {
         "blog": {"password": "one", "other_password": "three", "extended": False},
         "shop": {"password": "two", "extended": False},

@@ -78,6 +78,54 @@ def test_every_declared_account_can_work_in_its_database(client: Client, passwor
         assert answer.stdout == "übersee 🐘\t7\n", (user, answer.stderr)
 
 
+DUMP = """
+-- MariaDB dump 10.19, as mysqldump writes it
+/*!40101 SET @OLD_CHARACTER_SET_CLIENT=@@CHARACTER_SET_CLIENT */;
+/*!40101 SET NAMES utf8mb4 */;
+/*!40014 SET @OLD_FOREIGN_KEY_CHECKS=@@FOREIGN_KEY_CHECKS, FOREIGN_KEY_CHECKS=0 */;
+/*!40101 SET @OLD_SQL_MODE=@@SQL_MODE, SQL_MODE='NO_AUTO_VALUE_ON_ZERO' */;
+DROP TABLE IF EXISTS `cargo`;
+CREATE TABLE `cargo` (`id` int NOT NULL, PRIMARY KEY (`id`)) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+LOCK TABLES `cargo` WRITE;
+/*!40000 ALTER TABLE `cargo` DISABLE KEYS */;
+INSERT INTO `cargo` VALUES (1),(2);
+/*!40000 ALTER TABLE `cargo` ENABLE KEYS */;
+UNLOCK TABLES;
+DROP TABLE IF EXISTS `crew`;
+CREATE TABLE `crew` (`of` int, CONSTRAINT `c` FOREIGN KEY (`of`) REFERENCES `cargo` (`id`)) ENGINE=InnoDB;
+LOCK TABLES `crew` WRITE;
+INSERT INTO `crew` VALUES (2);
+UNLOCK TABLES;
+/*!40101 SET SQL_MODE=@OLD_SQL_MODE */;
+/*!40014 SET FOREIGN_KEY_CHECKS=@OLD_FOREIGN_KEY_CHECKS */;
+/*!40101 SET CHARACTER_SET_CLIENT=@OLD_CHARACTER_SET_CLIENT */;
+"""
+
+
+def test_dump_can_be_imported_twice(client: Client, passwords: dict[str, str]) -> None:
+    """By the user that has what every one has; the second time over what is there."""
+    for _ in range(2):
+        answer = client.run("wordpress_blog", passwords["wordpress_blog"], DUMP, "--database=wordpress_blog")
+        assert answer.rc == 0, answer.stderr
+    counted = "SELECT (SELECT COUNT(*) FROM cargo), (SELECT COUNT(*) FROM crew); DROP TABLE crew, cargo"
+    answer = client.run("wordpress_blog", passwords["wordpress_blog"], counted, "--database=wordpress_blog")
+    assert answer.stdout == "2\t1\n", answer.stderr
+
+
+def test_further_privileges_have_their_effect(client: Client, passwords: dict[str, str]) -> None:
+    """Also with a binary log, which lets only somebody with all rights make triggers and functions otherwise."""
+    work = (
+        "CREATE TABLE seen (n INT); CREATE TEMPORARY TABLE passing (n INT); INSERT INTO passing VALUES (3);"
+        "CREATE FUNCTION twice(n INT) RETURNS INT RETURN 2 * n;"
+        "CREATE TRIGGER doubled BEFORE INSERT ON seen FOR EACH ROW SET NEW.n = twice(NEW.n);"
+        "CREATE VIEW view_of AS SELECT n FROM seen; CREATE PROCEDURE look() SELECT n FROM view_of;"
+        "INSERT INTO seen SELECT n FROM passing; CALL look();"
+        "DROP PROCEDURE look; DROP VIEW view_of; DROP TABLE seen; DROP FUNCTION twice"
+    )
+    answer = client.run("wordpressXblog", passwords["wordpressXblog"], work, "--database=wordpressXblog")
+    assert (answer.rc, answer.stdout) == (0, "6\n"), answer.stderr
+
+
 @pytest.mark.parametrize(
     ("user", "database"),
     # The second pair is what an underscore does that was not escaped in GRANT.
@@ -109,6 +157,8 @@ def test_user_cannot_see_other_databases(
         "SELECT 1 INTO OUTFILE '/run/mysqld/out'",
         "CREATE TRIGGER t BEFORE INSERT ON crate FOR EACH ROW SET @a = 1",
         "CREATE PROCEDURE p() SELECT 1",
+        "CREATE TEMPORARY TABLE t (n INT)",
+        "CREATE VIEW v AS SELECT 1",
         "SET GLOBAL max_connections = 1",
         "SHUTDOWN",
     ],

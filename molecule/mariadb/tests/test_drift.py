@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from .conftest import Server
 
-ALL = "ALTER, CREATE, DELETE, DROP, INDEX, INSERT, LOCK TABLES, SELECT, UPDATE"
+ALL = "ALTER, CREATE, DELETE, DROP, INDEX, INSERT, LOCK TABLES, REFERENCES, SELECT, UPDATE"
 EXPECTED = {
     "account @%: not declared, dropped",
     "account intruder@%: not declared, dropped",
