@@ -256,7 +256,10 @@ def test_an_unreadable_answer_is_an_error(answer: str) -> None:
 
 
 def test_one_database_s_user_may_have_more() -> None:
-    databases = {"blog": {"password": "x"}, "shop": {"password": "y", "privileges": ["TRIGGER", "SELECT"]}}
+    databases: dict[str, dict[str, Any]] = {
+        "blog": {"password": "x"},
+        "shop": {"password": "y", "privileges": ["TRIGGER", "SELECT"]},
+    }
     assert mariadb_grants(databases, PRIVILEGES) == {"blog": PRIVILEGES, "shop": [*PRIVILEGES, "TRIGGER"]}
     answer = "\n".join(json.dumps(row) for row in CONVERGED)
     found = mariadb_differences(

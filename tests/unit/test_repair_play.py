@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 HASH = "*0123456789ABCDEF0123456789ABCDEF01234567"
 PROXY = {"kind": "proxy", "account": "shop@%", "user": "root", "host": "localhost"}
-CONVERGED = [
+CONVERGED: list[dict[str, Any]] = [
     {
         "kind": "account",
         "account": "shop@%",
