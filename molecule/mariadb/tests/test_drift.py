@@ -48,7 +48,7 @@ EXPECTED = {
 
 def named(output: str) -> Counter[str]:
     """Count the differences that Ansible's output names: list items below `msg:`, wrapped lines joined."""
-    joined = re.sub(r"\n {6,}(?![-'])", " ", output)
+    joined = re.sub(r"\n {6,}(?!- |')", " ", output)
     return Counter(
         match["text"].replace("''", "'")
         for match in re.finditer(r"^\s*- '?(?P<text>(account|database|role|setting) .+?)'?$", joined, re.MULTILINE)
