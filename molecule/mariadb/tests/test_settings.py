@@ -67,7 +67,7 @@ def test_binary_logs_go_when_they_are_old_enough(server: Server) -> None:
     declared = server.value("@@binlog_expire_logs_seconds")
 
     def files() -> set[str]:
-        return set(server.container.run("sh", "-c", "ls /var/lib/mysql/data | grep '^binlog[.]0'").stdout.split())
+        return set(server.container.run("sh", "-c", "ls /var/lib/mysql/data | grep '^binlog[.][0-9]*$'").stdout.split())
 
     try:
         server.query("SET GLOBAL binlog_expire_logs_seconds = 1")
