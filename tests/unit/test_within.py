@@ -57,10 +57,13 @@ def test_tells_the_check_what_time_it_has() -> None:
 
 
 CONTAINER = """
-import ctypes, json, os, pathlib, subprocess, sys
+import ctypes, json, os, pathlib, subprocess, sys, time
 # As the first process of a container: what has lost its parent becomes its child, and it asks of none but its own.
 ctypes.CDLL(None, use_errno=True).prctl(36, 1, 0, 0, 0)
-check = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+check = subprocess.Popen(sys.argv[2:], stdout=subprocess.DEVNULL)
+if sys.argv[1] == "impatient":
+    time.sleep(0.4)
+    check.terminate()
 check.wait()
 left = []
 for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
@@ -74,9 +77,9 @@ print(json.dumps([check.returncode, left]))
 """
 
 
-def left_behind(script: str, *arguments: str) -> tuple[int, list[str]]:
+def left_behind(script: str, *arguments: str, engine: str = "patient") -> tuple[int, list[str]]:
     """Run a check for a second in what stands for a container; return its status and what nobody has waited for."""
-    command = [sys.executable, "-c", CONTAINER, "sh", str(WITHIN), "1", "sh", "-c", script, "check", *arguments]
+    command = [sys.executable, "-c", CONTAINER, engine, "sh", str(WITHIN), "1", "sh", "-c", script, "check", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
     status, left = json.loads(done.stdout)
     return status, left
@@ -98,6 +101,10 @@ def left_behind(script: str, *arguments: str) -> tuple[int, list[str]]:
 def test_check_that_takes_too_long_leaves_nothing_behind(script: str) -> None:
     """Neither running nor as a zombie: in a container it would stay, and count among the processes that it may have."""
     assert left_behind(script) == (1, [])
+
+
+def test_check_that_is_asked_to_end_leaves_nothing_behind() -> None:
+    assert left_behind("sleep 60; true", engine="impatient") == (1, [])
 
 
 def test_test_sees_what_a_killed_parent_leaves() -> None:
