@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
-import json
 import posixpath
 import re
 import sys
@@ -32,6 +31,22 @@ from filter_plugins.packages import site_package_problems
 from filter_plugins.secrets import parse_key
 from filter_plugins.sizing import AUTO, site_memory
 from filter_plugins.smtp import smtp_problems
+from filter_plugins.values import (
+    APT_SOURCE,
+    SLUG,
+    WEB_ADDRESS,
+    between_values_problems,
+    display_name_problem,
+    headers_problems,
+    nested_problems,
+    plain_problems,
+    ruled_problems,
+    shown,
+    site_option_problems,
+    timezone_problem,
+    users_problems,
+    version_problems,
+)
 
 # What the engine takes networks' addresses from where nothing else is declared: thirty-one networks.
 BUILT_IN_POOLS = (
@@ -92,14 +107,17 @@ EMAIL = re.compile(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?P<domain>[A-Za-z0-9.-]+\.[A-Za-z][A-Za-z0-9-]*[A-Za-z0-9])"
 )
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 RELEASE_VERSION = re.compile(r"[0-9]+\.[0-9]+(\.[0-9]+)?(-[A-Za-z0-9]+)?")
-WEB_ADDRESS = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(/[^\s'\"\\]*)?")
 RATE = re.compile(r"[1-9][0-9]{0,5}r/[sm]")
-APT_SOURCE = re.compile(r"deb (\[[^\]\n]*\] )?[a-z+]+://?[^\s'\"]+ [^\s'\"]+( [a-z-]+)*")
 TABLE_PREFIX = re.compile(r"[A-Za-z0-9_]{1,20}")
 ACCOUNT_KEYS = ("display_name", "email", "password", "role")
 WORDPRESS_ROLES = ("administrator", "editor", "author", "contributor", "subscriber")
+# Names of sites that something of the stack has already, with what that is.
+RESERVED_SITES = {
+    "cron": "the container wordpress-cron runs the scheduled events of all sites",
+    "default": "Redis has a user of this name, for whoever gives none",
+}
+RESERVED_DATABASES = frozenset(("information_schema", "mysql", "performance_schema", "public", "root", "sys", "test"))
 SITE_REQUIRED = ("domain", "title", "administrator", "users")
 
 # Directories that belong to the system. The data may be neither in them nor, for the first group, anywhere below.
@@ -133,6 +151,8 @@ DRIFT_TIMER_RULES = {
     "ansible_config_file": (re.compile(PLAIN_FILE), "the project's path may contain letters, digits and . _ - / only"),
 }
 OWN_DIRECTIVE = re.compile(r"(?mi)^\s*(?P<name>(loose[_-])?(init[_-]file|secure[_-]file[_-]priv))\s*(=|$)")
+# Dicts whose texts have rules of their own: passwords are among them, and options of several lines.
+OWN_TEXTS = re.compile(r"wordpress_sites|wordpress_sites\..+\.(users|options)|nginx_(services|sites|static_sites)")
 ZERO_ALLOWED = re.compile(r"_kept$")
 
 TYPES: dict[str, tuple[type, ...]] = {
@@ -161,15 +181,6 @@ class Declared:
     site_spec: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     wired: Sequence[str] = ()
     sound: bool = True
-
-
-def shown(value: Any) -> str:
-    """Write a value for a message, on one line and not longer than half of it; what is nested may hold a secret."""
-    items = value if isinstance(value, list | tuple) else ()
-    if (isinstance(value, Mapping) and value) or any(isinstance(item, Mapping | list | tuple) for item in items):
-        return "{...}" if isinstance(value, Mapping) else "[...]"
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -230,11 +241,15 @@ def value_problems(name: str, value: Any, specification: Mapping[str, Any], secr
         return [f"{written}: must be one of {', '.join(str(choice) for choice in choices)}"]
     # An option whose default is empty means something by it.
     meaningful = not secret and not (value == "" and specification.get("default") == "")
-    problems = named_problems(name, value) if meaningful else []
+    problems = (plain_problems(name, value) or named_problems(name, value)) if meaningful else []
+    if meaningful and not problems:
+        problems = ruled_problems(name, value)
     if kind == "list":
         problems += _list_problems(name, value, specification, secret)
     elif kind == "dict" and specification.get("options"):
         problems += option_problems(name, value, specification["options"], secret)
+    elif kind == "dict" and not secret and not OWN_TEXTS.fullmatch(name):
+        problems += nested_problems(name, value)
     return problems
 
 
@@ -304,16 +319,45 @@ def size_of(value: Any) -> int | None:
 def variable_name_problems(names: Iterable[str], known: Iterable[str], prefixes: Iterable[str]) -> list[str]:
     """Find variables that nothing reads: they begin as a role's do, or look very much like a known one."""
     known_names = sorted(set(known))
+    public = [name for name in known_names if not name.startswith("_")]
+    bare = {_bare(name): name for name in public}
     beginnings = tuple(f"{prefix}_" for prefix in prefixes)
     problems = []
     for name in sorted(set(names) - set(known_names)):
         if name.startswith(beginnings):
             problems.append(f"{name}: no such variable{nearest(name, known_names)}")
+        elif name.casefold().startswith(beginnings):
+            problems.append(f"{name}: no such variable{nearest(name.casefold(), public)}")
         elif not name.startswith(("_", "ansible_", "molecule_")):
-            close = difflib.get_close_matches(name, known_names, n=1, cutoff=0.9)
+            # Written in another way, or with the name of the product in place of the role's.
+            same = bare.get(_bare(name)) or next((b for a in _with_roles(name) if (b := bare.get(_bare(a)))), None)
+            close = [same] if same else difflib.get_close_matches(name.casefold(), public, n=1, cutoff=0.9)
             if close:
                 problems.append(f"{name}: no such variable, did you mean {close[0]}?")
     return problems
+
+
+# What people call a service, and the beginning of its variables.
+OTHER_WORDS = {
+    "adminer": ("phpmyadmin", "pma"), "cadvisor": ("advisor",), "certificates": ("certificate", "tls", "ssl", "cert"),
+    "docker": ("dockerd", "engine"), "ftp": ("proftpd", "vsftpd", "ftpd", "ftps"),
+    "mariadb": ("mysql", "maria", "maria_db", "db", "database"), "nginx": ("web", "webserver", "http", "httpd"),
+    "redis": ("cache", "valkey"), "stack": ("pressdock",), "wordpress": ("wp", "php", "fpm", "phpfpm", "php_fpm"),
+}  # fmt: skip
+
+
+def _bare(name: str) -> str:
+    """Write a name without what people write in different ways."""
+    return re.sub(r"[^a-z0-9]", "", name.casefold())
+
+
+def _with_roles(name: str) -> Iterator[str]:
+    """Put the role's name before a variable that begins with another word for the same service."""
+    folded = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).casefold().replace("-", "_")
+    for role, words in OTHER_WORDS.items():
+        for word in words:
+            if folded.startswith(f"{word}_"):
+                yield f"{role}_{folded.removeprefix(f'{word}_')}"
 
 
 # --- The installation -----------------------------------------------------------------------------------------------
@@ -500,8 +544,9 @@ def one_site_problems(place: str, site: Mapping[str, Any]) -> list[str]:
     if "title" in site:
         problems += _title_problems(f"{place}.title", site["title"])
     problems += user_problems(place, site)
-    if "theme" in site and not (isinstance(site["theme"], str) and SLUG.fullmatch(site["theme"])):
+    if "theme" in site and not (isinstance(site["theme"], str) and re.fullmatch(SLUG, site["theme"])):
         problems.append(f"{place}.theme: {shown(site['theme'])}: must be a theme's directory name")
+    problems += site_option_problems(f"{place}.options", site.get("options"))
     problems += site_package_problems(place, site)
     problems += multisite_problems(place, site)
     problems += privilege_problems(f"{place}.database_privileges", site.get("database_privileges"))
@@ -575,7 +620,62 @@ def account_problems(where: str, login: Any, account: Mapping[str, Any], role: A
         problems.append(f"{where}.email: {shown(email)}: must be an e-mail address")
     if role not in WORDPRESS_ROLES:
         problems.append(f"{where}.role: {shown(role)}: must be one of {', '.join(WORDPRESS_ROLES)}")
+    # Nothing, as for any other field: left as it is.
+    name = account.get("display_name")
+    wrong = None if name is None else display_name_problem(name)
+    return problems + ([f"{where}.display_name: {shown(name)}: {wrong}"] if wrong else [])
+
+
+def site_place_problems(values: Mapping[str, Any]) -> list[str]:
+    """Check what a site's name, and other variables with it, make: the names that it shares with the stack's own.
+
+    Those are the names of containers, of users of the cache, of databases and their users, and of derived secrets. Also
+    its time zone, of which the image's Debian decides what there is.
+    """
+    sites = values.get("wordpress_sites")
+    problems: list[str] = []
+    secrets: dict[str, str] = {}
+    prefix = values.get("wordpress_database_prefix", "")
+    for name, site in sites.items() if isinstance(sites, Mapping) else ():
+        if not isinstance(name, str) or not SITE_NAME.fullmatch(name):
+            continue
+        place = f"wordpress_sites.{name}"
+        if name in RESERVED_SITES:
+            problems.append(f"{place}: {RESERVED_SITES[name]}: give the site another name")
+        if isinstance(prefix, str) and f"{prefix}{name}".casefold() in RESERVED_DATABASES:
+            problems.append(
+                f"{place}: its database would be {prefix}{name}, which is the server's own: another name, or another "
+                "wordpress_database_prefix"
+            )
+        if not isinstance(site, Mapping):
+            continue
+        for kind, secret in derived_secrets(name, site):
+            if secret in secrets:
+                problems.append(
+                    f"{place}: {kind} would be derived as {secret}, like {secrets[secret]}: two with one password: "
+                    "take another name for the site or the login"
+                )
+            secrets.setdefault(secret, f"{kind} of {name}")
+        zone = site.get("timezone")
+        wrong = None if zone is None else timezone_problem(zone, values.get("base_image_release"))
+        if wrong:
+            problems.append(f"{place}.timezone: {shown(zone)}: {wrong}")
     return problems
+
+
+def derived_secrets(name: str, site: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """List what is derived for a site: what it is, and the name that it is derived by."""
+    users, administrator = site.get("users"), site.get("administrator")
+    logins = [login for login in users if isinstance(login, str)] if isinstance(users, Mapping) else []
+    owner = administrator.get("login") if isinstance(administrator, Mapping) else None
+    logins = list(dict.fromkeys([owner, *logins] if isinstance(owner, str) else logins))
+    return [
+        ("the database's password", f"database/{name}"),
+        ("the cache's password", f"redis/{name}"),
+        ("the password for FTP", f"ftp/{name}"),
+        ("what signs the cookies", f"{name}/salts"),
+        *((f"the password of {login}", f"{name}/{login}") for login in logins),
+    ]
 
 
 def site_secrets(sites: Any) -> dict[str, Any]:
@@ -642,6 +742,31 @@ def published_ports(containers: Iterable[Mapping[str, Any]]) -> tuple[list[Port]
     return ports, problems
 
 
+def _meetings(ports: Sequence[Port], others: Sequence[Port]) -> Iterator[tuple[int, Port, list[tuple[Port, int]]]]:
+    """Yield each port with its place, and those of the others that it cannot be bound beside, with theirs."""
+    by_number: dict[tuple[int, str], list[tuple[Port, int]]] = {}
+    for place, other in enumerate(others):
+        by_number.setdefault((other.number, other.protocol), []).append((other, place))
+    for place, port in enumerate(ports):
+        near = by_number.get((port.number, port.protocol), [])
+        yield place, port, [(other, at) for other, at in near if port.meets(other)]
+
+
+def _crowded(found: Iterable[tuple[Port, str]]) -> list[str]:
+    """Write a line for each row of neighbouring ports of which the same is wrong."""
+    rows: list[tuple[int, int, str, str]] = []
+    for port, wrong in sorted(found, key=lambda entry: (entry[1], entry[0].protocol, entry[0].number)):
+        first, last, *kind = rows[-1] if rows else (0, -2, "", "")
+        if kind == [port.protocol, wrong] and port.number <= last + 1:
+            rows[-1] = (first, port.number, port.protocol, wrong)
+        else:
+            rows.append((port.number, port.number, port.protocol, wrong))
+    return [
+        f"port {first}/{protocol}: {wrong}" if first == last else f"ports {first} to {last}/{protocol}: {wrong}"
+        for first, last, protocol, wrong in sorted(rows)
+    ]
+
+
 FIRST_LENT_PORT = 32768
 """First port that the kernel hands out by itself, where nobody has set another (ip-sysctl: ip_local_port_range)."""
 
@@ -661,25 +786,31 @@ def port_problems(
     wanted, unreadable = published_ports(containers)
     # A wrong variable behind one that cannot be read has its own line.
     problems = unreadable if sound else []
-    for index, port in enumerate(wanted):
-        for other in wanted[:index]:
-            if port.meets(other):
-                problems.append(
-                    f"port {port.number}/{port.protocol}: published twice, by {other.owner} and {port.owner}"
-                )
+    problems += _crowded(
+        (port, f"published twice, by {other.owner} and {port.owner}")
+        for index, port, others in _meetings(wanted, wanted)
+        for other, place in others
+        if place < index
+    )
     taken: list[Port] = []
     ours: list[Port] = []
     for container in engine_containers:
         held = [Port(p["address"], p["port"], p["protocol"], container["name"]) for p in container["ports"]]
         (ours if container["stack"] == stack else taken).extend(held)
     # A port that one of our containers publishes is listened on by the engine for it.
-    for listener in listeners:
-        held_port = Port(listener["address"], listener["port"], listener["protocol"], listener.get("process") or "")
-        if not any(held_port.meets(own) for own in ours) and not any(held_port.meets(port) for port in taken):
-            taken.append(held_port)
-    for port in wanted:
-        holder = next((other for other in taken if port.meets(other)), None)
-        if holder:
+    listening = [
+        Port(listener["address"], listener["port"], listener["protocol"], listener.get("process") or "")
+        for listener in listeners
+    ]
+    known = {index for index, _, others in _meetings(listening, [*ours, *taken]) if others}
+    seen: list[Port] = []
+    for port in (port for index, port in enumerate(listening) if index not in known):
+        if not any(port.meets(other) for other in seen if other.number == port.number):
+            seen.append(port)
+    taken += seen
+    for _, port, others in _meetings(wanted, taken):
+        if others:
+            holder = others[0][0]
             by = f" by {holder.owner}" if holder.owner else ""
             lent = f"; Linux gives ports from {FIRST_LENT_PORT} on to any program: choose a lower one"
             advice = lent if port.number >= FIRST_LENT_PORT else ""
@@ -1147,7 +1278,7 @@ def source_problems(values: Mapping[str, Any]) -> list[str]:
     problems += [
         f"{name}: {shown(value)}: must be an address that begins with https:// or http://"
         for name in ("wordpress_release_url", "wordpress_directory_url")
-        if (value := values.get(name)) and not (isinstance(value, str) and WEB_ADDRESS.fullmatch(value))
+        if (value := values.get(name)) and not (isinstance(value, str) and re.fullmatch(WEB_ADDRESS, value))
     ]
     sites = values.get("wordpress_sites")
     for name, site in sites.items() if isinstance(sites, Mapping) else ():
@@ -1163,7 +1294,7 @@ def cadvisor_problems(values: Mapping[str, Any]) -> list[str]:
     problems = []
     url, sha256 = (values.get(f"cadvisor_release_{name}") or "" for name in ("url", "sha256"))
     released = values.get("cadvisor_source") == "release"
-    if (url or released) and not (isinstance(url, str) and WEB_ADDRESS.fullmatch(url)):
+    if (url or released) and not (isinstance(url, str) and re.fullmatch(WEB_ADDRESS, url)):
         problems.append(f"cadvisor_release_url: {shown(url)}: must be an address that begins with https:// or http://")
     if (sha256 or url or released) and not (isinstance(sha256, str) and re.fullmatch(r"[0-9a-f]{64}", sha256)):
         problems.append(
@@ -1172,7 +1303,9 @@ def cadvisor_problems(values: Mapping[str, Any]) -> list[str]:
         )
     proxies = values.get("cadvisor_go_proxy")
     if proxies and isinstance(proxies, str):
-        wrong = [p for p in re.split(r"[,|]", proxies) if p not in {"direct", "off"} and not WEB_ADDRESS.fullmatch(p)]
+        wrong = [
+            p for p in re.split(r"[,|]", proxies) if p not in {"direct", "off"} and not re.fullmatch(WEB_ADDRESS, p)
+        ]
         if wrong:
             problems.append(
                 f"cadvisor_go_proxy: {shown(wrong[0])}: must be addresses, with commas, such as Go's GOPROXY"
@@ -1181,7 +1314,7 @@ def cadvisor_problems(values: Mapping[str, Any]) -> list[str]:
     problems += [
         f"cadvisor_debian_sources: {shown(line)}: must be a line such as deb http://example.org/debian bullseye main"
         for line in (sources if isinstance(sources, list) else ())
-        if isinstance(line, str) and not APT_SOURCE.fullmatch(line)
+        if isinstance(line, str) and not re.fullmatch(APT_SOURCE, line)
     ]
     return problems
 
@@ -1271,13 +1404,29 @@ def declared_problems(declared: Declared) -> list[str]:
         problems += site_problems(values["wordpress_sites"], declared.site_spec)
         secrets |= site_secrets(values["wordpress_sites"])
     problems += secret_problems(secrets)
-    problems += ftp_problems(values) + source_problems(values) + cache_problems(values)
+    # What a variable's own rule says is not said again.
+    said = tuple(f"{problem.split(': ')[0]}: " for problem in problems)
+    problems += [problem for problem in _further_problems(declared) if not problem.startswith(said)]
+    return problems
+
+
+def _further_problems(declared: Declared) -> list[str]:
+    """Apply the rules of single variables, and of what belongs together."""
+    values = declared.values
+    problems = ftp_problems(values) + source_problems(values) + cache_problems(values)
     problems += redis_problems(values) if coerced(values.get("stack_redis"), "bool") is not False else []
     problems += adminer_problems(values) + rate_problems(values) + waiting_problems(values)
     problems += route_problems(values, domain_problem, wired="nginx_services" in declared.wired)
     problems += cadvisor_problems(values)
     problems += mail_problems(values) + opcode_problems(values) + drift_timer_problems(values)
     problems += sizing_problems(values) + upload_problems(values) + mtu_problems(values)
+    needed = declared.specs.get("base_image_users", {}).get("default") or {}
+    problems += users_problems(values.get("base_image_users"), needed)
+    problems += headers_problems(values.get("nginx_security_headers")) + version_problems(values)
+    problems += between_values_problems(values) + site_place_problems(values)
+    for name in ("certificates_authority_directory", "nginx_content_directory"):
+        if isinstance(values.get(name), str):
+            problems += path_problems(name, values[name])
     return problems + buffer_problems(values) + database_problems(values) + worker_problems(values)
 
 
