@@ -309,8 +309,11 @@ def own_certificates(values: Mapping[str, Any]) -> list[tuple[str, Mapping[str, 
     """List the operator's certificates for services and static sites: the variable, the two paths, the host names."""
     found = []
     for variable in ("nginx_services", "nginx_static_sites"):
-        for name, entry in (values.get(variable) or {}).items():
-            if entry.get("tls") and entry.get("domain"):
+        entries = values.get(variable)
+        for name, entry in entries.items() if isinstance(entries, Mapping) else ():
+            # What is of another form has a line of its own.
+            tls = entry.get("tls") if isinstance(entry, Mapping) else None
+            if isinstance(tls, Mapping) and set(tls) == {"certificate", "key"} and entry.get("domain"):
                 place = f"{name}_tls" if variable == "nginx_services" else f"{variable}.{name}.tls"
                 found.append((place, entry["tls"], [entry["domain"], *(entry.get("aliases") or [])]))
     return found

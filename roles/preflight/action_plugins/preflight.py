@@ -87,7 +87,7 @@ class ActionModule(ActionBase):
         problems += rules.host_problems(declared, host) + rules.library_problems(libraries, host)
         problems = list(dict.fromkeys(problems))
         if problems:
-            heading = f"{len(problems)} problem{'s' if len(problems) > 1 else ''} found. Nothing was changed."
+            heading = f"{len(problems)} problem{'s' if len(problems) > 1 else ''} found. {_what_was_changed(variables)}"
             return {"failed": True, "msg": "\n".join([heading, *(f"- {problem}" for problem in problems)])}
         return {"changed": False} | {
             name: look[name] for name in ("engine", "missing_libraries", "certificates", "ansible_facts")
@@ -195,7 +195,8 @@ class ActionModule(ActionBase):
                     "ports": list(container.get("ports") or []),
                     **{name: (container.get("limits") or {}).get(name) for name in ("memory", "memory_needed")},
                 }
-                for container in containers
+                for container in (containers if isinstance(containers, list) else ())
+                if isinstance(container, Mapping)
             ]
         return found
 
@@ -258,7 +259,7 @@ class ActionModule(ActionBase):
             relays[f"wordpress_sites.{name}.smtp"] = site.get("smtp") or {}
         problems = []
         for place, relay in relays.items():
-            path = relay.get("certificate_authority")
+            path = relay.get("certificate_authority") if isinstance(relay, Mapping) else None
             if not path:
                 continue
             templar.available_variables["__preflight_path"] = path
@@ -277,6 +278,14 @@ class _AnyImage(dict[str, Any]):
 
     def __missing__(self, key: str) -> dict[str, str]:
         return {"reference": f"{key}:unknown", "digest": ""}
+
+
+def _what_was_changed(variables: Mapping[str, Any]) -> str:
+    """Say what this run has changed so far: nothing, unless playbooks/installation_key.yml has made a key."""
+    made = variables.get("__installation_key_made")
+    if isinstance(made, Mapping) and made.get("changed") and not variables.get("ansible_check_mode"):
+        return "Nothing was changed but for the installation key, which was created: keep it."
+    return "Nothing was changed."
 
 
 def _first_line(error: AnsibleError) -> str:
