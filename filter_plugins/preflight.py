@@ -517,7 +517,7 @@ def site_problems(sites: Any, spec: Mapping[str, Mapping[str, Any]] | None = Non
         named = tuple(f"{problem.split(': ')[0]}: " for problem in by_type)
         problems += by_type + [problem for problem in one_site_problems(place, site) if not problem.startswith(named)]
         for key, domain in site_domains(site):
-            if domain in domains:
+            if isinstance(domain, str) and domain in domains:
                 problems.append(f"{place}.{key}: {shown(domain)}: already used by {domains[domain]}")
             elif isinstance(domain, str):
                 domains[domain] = f"{place}.{key}"

@@ -274,7 +274,7 @@ ANYTHING: dict[str, str] = {
 }
 """Variables of which any value is right, with the reason."""
 
-LINES = re.compile(r"[a-z.]*extra_([a-z]+_)?config")
+LINES = re.compile(r"[a-z_.]*extra_([a-z]+_)?config")
 """Variables whose text may have several lines."""
 
 

@@ -151,6 +151,27 @@ def test_a_misspelt_variable_is_named() -> None:
     assert problems(nginx_memroy="1g") == ["nginx_memroy: no such variable, did you mean nginx_memory?"]
 
 
+def test_no_sites_and_wrong_types_are_problems() -> None:
+    assert problems(wordpress_sites={}) == ["wordpress_sites: {}: must have at least one site"]
+    for wrong in ("x", {"a": None}):
+        for name in ("nginx_static_sites", "nginx_services"):
+            assert any(name in line for line in problems(**{name: wrong}))
+    assert any("wordpress_smtp" in line for line in problems(wordpress_smtp="x"))
+
+
+@pytest.mark.parametrize(
+    ("made", "check", "said"),
+    [
+        (True, False, "Nothing was changed but for the installation key, which was created: keep it."),
+        (True, True, "Nothing was changed."),
+        (False, False, "Nothing was changed."),
+    ],
+)
+def test_what_was_changed_is_said_as_it_is(made: bool, check: bool, said: str) -> None:
+    variables = {"__installation_key_made": {"changed": made}, "ansible_check_mode": check}
+    assert action(stack_name="", **variables).run()["msg"].splitlines()[0].endswith(f"found. {said}")
+
+
 def test_a_wrong_port_is_one_problem() -> None:
     """Not another one of the container that would publish it."""
     assert problems(nginx_https_port="80a") == ['nginx_https_port: "80a": must be a whole number']
