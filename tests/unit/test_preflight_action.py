@@ -152,7 +152,7 @@ def test_a_misspelt_variable_is_named() -> None:
 
 
 def test_no_sites_and_wrong_types_are_problems() -> None:
-    assert problems(wordpress_sites={}) == ["wordpress_sites: {}: must have at least one site"]
+    assert "wordpress_sites: {}: must have at least one site" in problems(wordpress_sites={})
     for wrong in ("x", {"a": None}):
         for name in ("nginx_static_sites", "nginx_services"):
             assert any(name in line for line in problems(**{name: wrong}))

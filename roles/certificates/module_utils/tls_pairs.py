@@ -20,6 +20,7 @@ try:
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+    from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
     HAS_CRYPTOGRAPHY = True
 except ImportError:
@@ -144,6 +145,27 @@ def covers(names: Iterable[str], wanted: str) -> bool:
     return bool(dot) and not is_address(wanted) and f"*.{parent}" in known
 
 
+def for_servers(certificate: Any) -> bool:
+    """Say whether a server may use the certificate: it says so, or does not say what it is for."""
+    try:
+        usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    return bool({ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & set(usages))
+
+
+def has_intermediate(certificate: Any) -> bool:
+    """Say whether the certificate tells where its issuer's can be fetched, as those of public authorities do.
+
+    They are issued by an authority that no client knows. One of a private authority may well need no chain.
+    """
+    try:
+        access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    except x509.ExtensionNotFound:
+        return False
+    return any(entry.access_method == AuthorityInformationAccessOID.CA_ISSUERS for entry in access)
+
+
 def chain_digest(certificates: Iterable[Sequence[Any]]) -> str:
     """Digest several certificate chains: another certificate anywhere gives another digest (16 hexadecimal digits)."""
     text = "\n".join(",".join(fingerprint(certificate) for certificate in chain) for chain in certificates)
@@ -218,6 +240,15 @@ def _chain_problems(chain: Sequence[Any], names: Iterable[str], now: dt.datetime
     if missing:
         valid_for = ", ".join(sorted(known)) or "no name at all"
         problems.append(f"the certificate is not valid for {', '.join(missing)} (it is valid for {valid_for})")
+    if not for_servers(leaf):
+        problems.append(
+            "the certificate is not for servers: its extended key usage lacks serverAuth; ask for another one"
+        )
+    if len(chain) == 1 and has_intermediate(leaf):
+        problems.append(
+            "the chain is missing: add the certificates of the authorities between this one and the root "
+            "(fullchain.pem in place of cert.pem)"
+        )
     if any(issued.issuer != issuer.subject for issued, issuer in itertools.pairwise(chain)):
         problems.append("the chain is out of order: each certificate must be followed by its issuer's")
     return problems
