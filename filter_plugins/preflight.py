@@ -393,6 +393,44 @@ def path_problems(name: str, value: Any, real: str | None = None) -> list[str]:
     return []
 
 
+OWN_FILE = "group_vars/stack.yml"
+
+
+def file_problems(files: Mapping[str, Mapping[str, Any]], shipped: Sequence[str]) -> list[str]:
+    """Check that no value of an operator's own file is lost to one of the project's, which is read after it.
+
+    :param files: names of the files below `group_vars/all` to what they declare, in the order that Ansible reads them.
+    :param shipped: those that come with the project.
+    """
+    problems = []
+    for name in sorted({name for declared in files.values() for name in declared}):
+        places = [file for file, declared in files.items() if name in declared]
+        winner = places[-1]
+        lost = [file for file in places if file not in shipped and files[file][name] != files[winner][name]]
+        if winner in shipped and lost:
+            problems.append(
+                f"{name}: declared in group_vars/all/{lost[-1]}, but group_vars/all/{winner} is read after it and wins: "
+                f"move your value to {OWN_FILE}, which wins over both"
+            )
+    return problems
+
+
+def other_stack_problems(path: Any, real: str | None, stacks: Mapping[str, str]) -> list[str]:
+    """Check that no other stack of the target has its data where this one's will be, or in it, or around it.
+
+    :param stacks: directories of the target's other stacks to these stacks' names.
+    """
+    problems = []
+    for place in dict.fromkeys(posixpath.normpath(p) for p in (path, real) if isinstance(p, str) and p.startswith("/")):
+        for other, name in stacks.items():
+            if f"{place}/".startswith(f"{other}/") or f"{other}/".startswith(f"{place}/"):
+                problems.append(
+                    f"stack_data_dir: {shown(path)}: the stack {name} has its data in {other}: declare another "
+                    "directory, or, to go on with that stack, its stack_name"
+                )
+    return list(dict.fromkeys(problems))
+
+
 def key_problems(
     key: Any, file_path: str = "", file_text: str | None = None, file_mode: int | None = None
 ) -> list[str]:
@@ -1438,6 +1476,14 @@ def host_problems(declared: Declared, host: Mapping[str, Any]) -> list[str]:
     problems = target_problems(host)
     if "stack_data_dir" in values:
         problems += path_problems("stack_data_dir", values["stack_data_dir"], host.get("real_data_dir"))
+    problems += other_stack_problems(values.get("stack_data_dir"), host.get("real_data_dir"), host.get("stacks") or {})
+    # Of two containers of one name the second one would replace the first.
+    names = [str(container["name"]) for container in declared.containers]
+    problems += [
+        f"containers: two would be called {stack}-{name}: give the site, or the tool, another name"
+        for name in dict.fromkeys(names)
+        if names.count(name) > 1
+    ]
     problems += resource_problems(
         host, values.get("preflight_disk_min"), values.get("preflight_memory_min"), running=running
     )

@@ -158,6 +158,20 @@ def test_own_inventory_is_as_before(project: Path, tmp_path: Path) -> None:
     assert all(values == OF_THE_PROJECT for values in found["localhost"])
 
 
+@pytest.mark.parametrize("playbook", ["site.yml", "playbooks/secrets.yml"])
+def test_own_file_wins(project: Path, tmp_path: Path, playbook: str) -> None:
+    """Over what comes with the project, also where hosts are named on the command line; an inventory's own wins."""
+    own = project / "group_vars/stack.yml"
+    own.write_text("stack_name: shop\nstack_images_kept: 7\n", encoding="utf-8")
+    config = str(project / "ansible.cfg")
+    try:
+        for hosts in ([], ["-i", "quay,", "-c", "local"]):
+            found = said(project, playbook, *hosts, cwd=tmp_path, ANSIBLE_CONFIG=config)
+            assert all(v["name"] == "shop" and v["kept"] == 7 for values in found.values() for v in values), found
+    finally:
+        own.unlink()
+
+
 def test_settings_of_somebody_else_are_refused(project: Path, elsewhere: Path, tmp_path: Path) -> None:
     """They would lead to another installation key, and with it to other passwords."""
     other = tmp_path / "ansible.cfg"

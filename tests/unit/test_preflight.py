@@ -1004,6 +1004,45 @@ def test_all_problems_are_collected() -> None:
         assert any(line.startswith(start) for line in problems), (start, problems)
 
 
+@pytest.mark.parametrize(
+    ("path", "real", "fits"),
+    [
+        ("/srv/shop", "/srv/shop", True),
+        ("/srv/harbour2", "/srv/harbour2", True),
+        ("/srv/harbour", "/srv/harbour", False),
+        ("/srv/harbour/shop", "/srv/harbour/shop", False),
+        ("/srv/", "/srv", False),
+        ("/data", "/srv/harbour", False),
+        (5, None, True),
+    ],
+)
+def test_data_of_another_stack(path: Any, real: str | None, fits: bool) -> None:
+    found = preflight.other_stack_problems(path, real, {"/srv/harbour": "harbour"})
+    assert (found == []) == fits
+    assert all("the stack harbour has its data in /srv/harbour" in problem for problem in found)
+    assert (preflight.host_problems(declared(stack_data_dir="/data/harbour"), host(
+        stacks={"/data/harbour": "harbour"}, real_data_dir="/data/harbour")) != [])  # fmt: skip
+
+
+def test_own_values_are_not_lost_to_the_project_s() -> None:
+    shipped = ("stack.yml",)
+    mine, theirs = {"stack_name": "shop"}, {"stack_name": "pressdock", "stack_ftp": True}
+    (problem,) = preflight.file_problems({"mine.yml": mine, "stack.yml": theirs}, shipped)
+    assert problem == (
+        "stack_name: declared in group_vars/all/mine.yml, but group_vars/all/stack.yml is read after it and wins: move "
+        "your value to group_vars/stack.yml, which wins over both"
+    )
+    for fine in ({"stack.yml": theirs, "zz.yml": mine}, {"mine.yml": {"stack_name": "pressdock"}, "stack.yml": theirs}):
+        assert preflight.file_problems(fine, shipped) == []
+
+
+def test_two_containers_of_one_name() -> None:
+    twice = declared()
+    twice.containers = [NGINX, {**NGINX, "ports": []}]
+    (problem,) = preflight.host_problems(twice, HOST)
+    assert problem.startswith("containers: two would be called pressdock-nginx")
+
+
 def test_wired_variables_do_not_repeat_the_cause() -> None:
     specs = {"nginx_https_port": {"type": "int"}, "wordpress_https_port": {"type": "int"}}
     wrong = preflight.Declared(

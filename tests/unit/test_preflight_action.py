@@ -172,6 +172,17 @@ def test_what_was_changed_is_said_as_it_is(made: bool, check: bool, said: str) -
     assert action(stack_name="", **variables).run()["msg"].splitlines()[0].endswith(f"found. {said}")
 
 
+def test_files_of_variables_that_are_not_read_are_named(tmp_path: Path) -> None:
+    (tmp_path / "all").mkdir()
+    for name, text in (("all/mine.yml", "stack_name: shop"), ("all/stack.yml", "stack_name: x"), ("all.yml", "a: 1")):
+        (tmp_path / name).write_text(f"{text}\n", encoding="utf-8")
+    overruled, unread = action().plugin._file_problems(tmp_path)
+    assert overruled.startswith("stack_name: declared in group_vars/all/mine.yml, but group_vars/all/stack.yml")
+    assert (
+        unread == "group_vars/all.yml: is not read, because there is group_vars/all/: move it to group_vars/stack.yml"
+    )
+
+
 def test_a_wrong_port_is_one_problem() -> None:
     """Not another one of the container that would publish it."""
     assert problems(nginx_https_port="80a") == ['nginx_https_port: "80a": must be a whole number']

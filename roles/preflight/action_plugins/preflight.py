@@ -31,6 +31,8 @@ from filter_plugins.tls import tls_pair_problems
 from module_utils import run_lock
 
 PROJECT = Path(__file__).resolve().parents[3]
+# The project's own files below group_vars/all.
+SHIPPED = ("sites.yml", "stack.yml", "wiring.yml")
 _PAIR = ("certificate", "key")
 _READ_FILE = trust_as_template("{{ lookup('ansible.builtin.file', __preflight_path) }}")
 
@@ -68,6 +70,7 @@ class ActionModule(ActionBase):
 
         declared, unresolved = self._declared(variables)
         problems = rules.declared_problems(declared)
+        problems += self._file_problems(PROJECT / "group_vars")
         problems += self._key_problems(declared.values) + self._rotation_problems(declared.values)
         if not any(problem.startswith("wordpress_sites") for problem in problems):
             problems += self._certificate_problems(declared.values, variables)
@@ -138,6 +141,24 @@ class ActionModule(ActionBase):
             site_spec=self._site_spec,
             wired=list(self._load(PROJECT / "group_vars" / "all" / "wiring.yml")),
         ), unresolved
+
+    def _file_problems(self, folder: Path) -> list[str]:
+        """Check that the operator's own files of variables are read, and are not overruled by the project's."""
+        files = {
+            path.name: self._load(path)
+            for path in sorted((folder / "all").glob("*"))
+            if path.is_file() and path.suffix in {"", ".yml", ".yaml", ".json"} and path.name[0] not in ".~"
+        }
+        found: list[str] = rules.file_problems(files, SHIPPED)
+        for name in ("all", "stack"):
+            # Of a directory and a file of one name Ansible reads the directory alone.
+            for suffix in (".yml", ".yaml", ".json"):
+                if (folder / name).is_dir() and (folder / f"{name}{suffix}").is_file():
+                    where = rules.OWN_FILE if name == "all" else f"group_vars/{name}/"
+                    found.append(
+                        f"group_vars/{name}{suffix}: is not read, because there is group_vars/{name}/: move it to {where}"
+                    )
+        return found
 
     def _libraries(self) -> dict[str, str]:
         """Return what roles import on the target besides Python's own: name of the module to its package."""

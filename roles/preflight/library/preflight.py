@@ -133,6 +133,17 @@ def engine_containers(engine: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def stack_directories(engine: dict[str, Any], stack: str) -> dict[str, str]:
+    """Map the directories that other stacks of this engine keep their volumes in to these stacks' names."""
+    found: dict[str, str] = {}
+    for volume in engine.get("volumes") or []:
+        owner = (volume.get("Labels") or {}).get(STACK_LABEL, "")
+        place = str((volume.get("Options") or {}).get("device") or "")
+        if owner and owner != stack and "/volumes/" in place:
+            found[place.partition("/volumes/")[0]] = owner
+    return found
+
+
 def socket_address(text: str) -> tuple[str, int]:
     """Read an address of /proc/net: 32 bit words in the machine's byte order, then the port."""
     address, port = text.split(":")
@@ -285,6 +296,7 @@ def main() -> None:
         "engine": engine["info"] is not None,
         "engine_version": str((engine["info"] or {}).get("ServerVersion") or ""),
         "containers": engine_containers(engine),
+        "stacks": stack_directories(engine, parameters["stack"]),
     }
     module.exit_json(
         changed=False,
