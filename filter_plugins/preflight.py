@@ -409,8 +409,8 @@ def file_problems(files: Mapping[str, Mapping[str, Any]], shipped: Sequence[str]
         lost = [file for file in places if file not in shipped and files[file][name] != files[winner][name]]
         if winner in shipped and lost:
             problems.append(
-                f"{name}: declared in group_vars/all/{lost[-1]}, but group_vars/all/{winner} is read after it and wins: "
-                f"move your value to {OWN_FILE}, which wins over both"
+                f"{name}: declared in group_vars/all/{lost[-1]}, but group_vars/all/{winner} is read after it and "
+                f"wins: move your value to {OWN_FILE}, which wins over both"
             )
     return problems
 

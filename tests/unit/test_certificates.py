@@ -97,6 +97,8 @@ def converge(
             **os.environ,
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default",
+            # The play has no task with the tags that it is given.
+            "ANSIBLE_CALLBACKS_ENABLED": "preload",
             # What a module was given is shown, too.
             "ANSIBLE_INJECT_INVOCATION": "true",
             "ANSIBLE_ROLES_PATH": f"{ROOT}/roles:{folder}/roles",

@@ -155,9 +155,8 @@ class ActionModule(ActionBase):
             for suffix in (".yml", ".yaml", ".json"):
                 if (folder / name).is_dir() and (folder / f"{name}{suffix}").is_file():
                     where = rules.OWN_FILE if name == "all" else f"group_vars/{name}/"
-                    found.append(
-                        f"group_vars/{name}{suffix}: is not read, because there is group_vars/{name}/: move it to {where}"
-                    )
+                    file = f"group_vars/{name}{suffix}"
+                    found.append(f"{file}: is not read, because there is group_vars/{name}/: move it to {where}")
         return found
 
     def _libraries(self) -> dict[str, str]:
