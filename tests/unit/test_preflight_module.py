@@ -284,3 +284,21 @@ def test_certificates_of_the_administrator_are_read_wherever_they_lie(look: Look
     (folder / "a.crt").write_text("first")
     (folder / "a.pem").write_text("not one of them")
     assert look()["certificates"] == "first\nsecond\nthird \ufffd"
+
+
+def test_directories_of_other_stacks() -> None:
+    """By their volumes, whose directories lie below `volumes`; another program's volumes are nobody's stack."""
+    label = engine_api.STACK_LABEL
+
+    def volume(stack: str | None, device: str | None) -> dict[str, Any]:
+        labels = {} if stack is None else {label: stack}
+        return {"Name": "x", "Labels": labels, "Options": {"device": device} if device else None}
+
+    volumes = [
+        volume("harbour", "/srv/harbour/volumes/database"),
+        volume("shop", "/srv/shop/volumes/database"),
+        volume(None, "/srv/other/volumes/x"),
+        volume("quay", None),
+    ]
+    assert module.stack_directories({"volumes": volumes}, "shop") == {"/srv/harbour": "harbour"}
+    assert module.stack_directories({"info": None}, "shop") == {}
