@@ -154,8 +154,11 @@ def test_a_misspelt_variable_is_named() -> None:
 def test_no_sites_and_wrong_types_are_problems() -> None:
     assert "wordpress_sites: {}: must have at least one site" in problems(wordpress_sites={})
     for name, wrong in (
-        ("nginx_static_sites", "x"), ("nginx_static_sites", {"a": None}), ("nginx_services", "x"), ("wordpress_smtp", "x"),
-    ):  # fmt: skip
+        ("nginx_static_sites", "x"),
+        ("nginx_static_sites", {"a": None}),
+        ("nginx_services", "x"),
+        ("wordpress_smtp", "x"),
+    ):
         assert any(name in line for line in problems(**{name: wrong}))
 
 

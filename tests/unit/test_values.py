@@ -148,6 +148,7 @@ def test_what_the_project_declares_passes() -> None:
     assert problems() == []
 
 
+NO_SITES: list[Any] = [{}, [], "x", None, 5, {"blog": None}, {"blog": "x"}, {"blog": {}}]
 WRONG: list[dict[str, Any]] = [
     *({"base_image_users": {**USERS, "mysql": uid}} for uid in (0, -1, "root", 613.5, True, None, 10**12, 65534, 611)),
     *({"base_image_users": {**USERS, name: 700}} for name in ("root", "a b", "x; id", "www-data", 5, "")),
@@ -197,7 +198,7 @@ WRONG: list[dict[str, Any]] = [
     *({"wordpress_database_prefix": value} for value in ("", "a`b", "x" * 64, "a b")),
     *({"wordpress_theme": value} for value in ("", "../x", "a b")),
     *({"wordpress_table_prefix": value} for value in ("", "a;b")),
-    *({"wordpress_sites": value} for value in ({}, [], "x", None, 5, {"blog": None}, {"blog": "x"}, {"blog": {}})),
+    *({"wordpress_sites": value} for value in NO_SITES),
     *({"wordpress_sites": {name: SITE}} for name in ("cron", "default", "Blog", "a-b", "", 5)),
     {"wordpress_sites": {"sql": SITE}, "wordpress_database_prefix": "my"},
     {"wordpress_sites": {"redis": {**SITE, "users": {"redis": SITE["users"]["author"]}}}},
