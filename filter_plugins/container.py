@@ -208,6 +208,7 @@ def network_changes(
     stack: str,
     external: Iterable[str],
     mtu: Any = 0,
+    ipv6: Mapping[str, str] | None = None,
     *,
     missing_only: bool = False,
 ) -> list[dict[str, Any]]:
@@ -217,8 +218,10 @@ def network_changes(
     :param listing: ``engine_look``'s networks.
     :param external: short names of those that lead outside; all others are internal.
     :param mtu: size of the largest packet on each of them; 0 for the engine's own.
+    :param ipv6: short names of those that have IPv6 as well, to their ranges.
     :param missing_only: leave those as they are that exist.
-    :return: one ``{name, internal, options}`` per network to (re)create, with the engine's full name. Containers that
+    :return: one ``{name, internal, options}`` per network to (re)create, with the engine's full name, and ``subnet``
+        where it has IPv6. Containers that
         share a way outside do not see each other on it: a conversation has a network of its own.
     """
     actual = {network["Name"]: network for network in listing}
@@ -229,7 +232,10 @@ def network_changes(
         options = {} if internal else {ISOLATION_OPTION: "false"}
         if int(mtu):
             options[MTU_OPTION] = str(mtu)
-        declared = {"name": f"{stack}-{name}", "internal": internal, "options": options}
+        declared: dict[str, Any] = {"name": f"{stack}-{name}", "internal": internal, "options": options}
+        subnets = [ipv6[name]] if ipv6 and name in ipv6 else []
+        if subnets:
+            declared["subnet"] = subnets[0]
         network = actual.get(declared["name"])
         if network and missing_only:
             continue
@@ -238,7 +244,8 @@ def network_changes(
             or network.get("Driver") != "bridge"
             or network.get("Internal") != internal
             or network.get("Attachable")
-            or network.get("EnableIPv6")
+            or bool(network.get("EnableIPv6")) != bool(subnets)
+            or [subnet for subnet in network.get("Subnets") or [] if ":" in subnet] != subnets
             or (network.get("Options") or {}) != options
             or (network.get("Labels") or {}).get("pressdock.stack") != stack
         ):

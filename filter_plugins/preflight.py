@@ -14,7 +14,7 @@ import posixpath
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from ansible.errors import AnsibleFilterError
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from filter_plugins.formats import bytes_from_size
+from filter_plugins.ipv6 import bind_address_problem, bind_addresses, prefix_problem, range_problems, wanted
 from filter_plugins.mariadb import privilege_problems
 from filter_plugins.multisite import between_problems, multisite_problems
 from filter_plugins.nginx import route_problems
@@ -168,7 +169,8 @@ class Declared:
     `specs` holds the options of all roles' entry points by variable name, `known` the names of all variables that
     roles have, `names` those of all that are set, `wired` those that are computed from others, `containers` one dict a
     container of the stack (service, name, networks, ports, memory, memory_needed), `address_pools` where the engine
-    takes networks' addresses from (its own pools, if empty). `sound` tells whether nothing was wrong so far.
+    takes networks' addresses from (its own pools, if empty), `ipv6` whether the stack has IPv6, `ipv6_lacking` what the
+    target lacks for that. `sound` tells whether nothing was wrong so far.
     """
 
     values: Mapping[str, Any]
@@ -178,6 +180,8 @@ class Declared:
     prefixes: Sequence[str] = ()
     containers: Sequence[Mapping[str, Any]] = ()
     address_pools: Sequence[Mapping[str, Any]] = ()
+    ipv6: bool = False
+    ipv6_lacking: Sequence[str] = ()
     site_spec: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     wired: Sequence[str] = ()
     sound: bool = True
@@ -287,10 +291,8 @@ def named_problems(name: str, value: Any) -> list[str]:
     if re.search(r"_port$", name) and isinstance(value, int) and not 1 <= value <= 65535:
         return [f"{written}: a port is a number from 1 to 65535"]
     if name.endswith("_bind_address"):
-        try:
-            ipaddress.ip_address(value)
-        except ValueError:
-            return [f"{written}: must be an IP address, 0.0.0.0 for all"]
+        rule = bind_address_problem(value)
+        return [f"{written}: {rule}"] if rule else []
     if SIZE_SUFFIX.search(name) and isinstance(value, str | int):
         return size_problems(name, value)
     if POSITIVE_SUFFIX.search(name) and isinstance(value, int | float):
@@ -738,19 +740,52 @@ def site_secrets(sites: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Port:
-    """One published port: address to bind, number, protocol, and who publishes it."""
+    """One published port: address to bind, number, protocol, and who publishes it.
+
+    The engine binds ``::`` for IPv6 alone; a program that does takes IPv4 as well, unless it says otherwise (`both`).
+    """
 
     address: str
     number: int
     protocol: str
     owner: str
+    both: bool = False
+
+    @property
+    def versions(self) -> set[int]:
+        """The versions of IP that it is bound for."""
+        return {4, 6} if self.both or not self.address else {6 if ":" in self.address else 4}
 
     def meets(self, other: Port) -> bool:
         """Tell whether both cannot be bound at once."""
         everywhere = {"0.0.0.0", "::", ""}  # noqa: S104 - compared with, not bound
-        return (self.number, self.protocol) == (other.number, other.protocol) and (
-            self.address == other.address or bool(everywhere & {self.address, other.address})
+        return (
+            (self.number, self.protocol) == (other.number, other.protocol)
+            and bool(self.versions & other.versions)
+            and (self.address == other.address or bool(everywhere & {self.address, other.address}))
         )
+
+
+ENGINE_PROCESSES = ("", "dockerd", "docker-proxy")
+"""Who listens for a container on the host; nobody where the process is not known."""
+
+
+def listening_port(listener: Mapping[str, Any], engines: Iterable[Port]) -> Port:
+    """Return the port that a socket of the target holds.
+
+    :param engines: what the engine publishes. Where it has a port for all of IPv4, another program's ``::`` cannot.
+    """
+    address, process = str(listener["address"]), str(listener.get("process") or "")
+    mapped = ipaddress.IPv6Address(address).ipv4_mapped if ":" in address else None
+    held = Port(str(mapped or address), listener["port"], listener["protocol"], process, both=address == "::")
+    alone = replace(held, both=False)
+    if (
+        held.both
+        and process not in ENGINE_PROCESSES
+        and any(held.meets(own) and not alone.meets(own) for own in engines)
+    ):
+        return alone
+    return held
 
 
 _PUBLISHED = re.compile(
@@ -775,7 +810,7 @@ def published_ports(containers: Iterable[Mapping[str, Any]]) -> tuple[list[Port]
             if not 1 <= first <= last <= 65535:
                 problems.append(f"{owner}: {shown(text)}: ports go from 1 to 65535, the lower one first")
                 continue
-            address, protocol = (match["address"] or "").strip("[]"), match["protocol"] or "tcp"
+            address, protocol = (match["address"] or "").strip("[]").lower(), match["protocol"] or "tcp"
             ports += [Port(address, number, protocol, owner) for number in range(first, last + 1)]
     return ports, problems
 
@@ -836,10 +871,10 @@ def port_problems(
         held = [Port(p["address"], p["port"], p["protocol"], container["name"]) for p in container["ports"]]
         (ours if container["stack"] == stack else taken).extend(held)
     # A port that one of our containers publishes is listened on by the engine for it.
-    listening = [
-        Port(listener["address"], listener["port"], listener["protocol"], listener.get("process") or "")
-        for listener in listeners
-    ]
+    engines: dict[int, list[Port]] = {}
+    for port in (*ours, *taken):
+        engines.setdefault(port.number, []).append(port)
+    listening = [listening_port(listener, engines.get(listener["port"], [])) for listener in listeners]
     known = {index for index, _, others in _meetings(listening, [*ours, *taken]) if others}
     seen: list[Port] = []
     for port in (port for index, port in enumerate(listening) if index not in known):
@@ -1118,6 +1153,43 @@ def mtu_problems(values: Mapping[str, Any]) -> list[str]:
     if not isinstance(mtu, int) or isinstance(mtu, bool) or mtu == 0 or SMALLEST_MTU <= mtu <= LARGEST_MTU:
         return []
     return [f"stack_network_mtu: {mtu}: must be from {SMALLEST_MTU} to {LARGEST_MTU}, or 0 for what the machine takes"]
+
+
+def ipv6_value_problems(values: Mapping[str, Any]) -> list[str]:
+    """Check whether the stack shall have IPv6, and its networks' range."""
+    problems = []
+    try:
+        wanted(values.get("stack_ipv6", AUTO))
+    except AnsibleFilterError as error:
+        problems.append(f"stack_ipv6: {shown(values['stack_ipv6'])}: {error.message}")
+    prefix = values.get("stack_ipv6_prefix")
+    if prefix not in (None, "") and (rule := prefix_problem(prefix)):
+        problems.append(f"stack_ipv6_prefix: {shown(prefix)}: {rule}")
+    return problems
+
+
+def ipv6_problems(declared: Declared, host: Mapping[str, Any]) -> list[str]:
+    """Check that the target has what was declared about IPv6: the stack's own, and addresses to publish on."""
+    values, stack = declared.values, str(declared.values.get("stack_name", ""))
+    if ipv6_value_problems(values):
+        return []
+    if declared.ipv6:
+        networks = values.get("container_ipv6_networks")
+        return range_problems(networks if isinstance(networks, Mapping) else {}, host, stack)
+    wish = wanted(values.get("stack_ipv6", AUTO))
+    reason = "; ".join(declared.ipv6_lacking)
+    if wish and reason:
+        return [f"stack_ipv6: true: {reason}"]
+    reason = reason or (
+        "stack_ipv6 is false" if wish is False else "all sites are called localhost: set stack_ipv6 to true"
+    )
+    return [
+        f"{name}: {shown(value)}: the stack has no IPv6: {reason}"
+        for name, value in sorted(values.items())
+        if name.endswith("_bind_address")
+        and not bind_address_problem(value)
+        and any(":" in address for address in bind_addresses(value))
+    ]
 
 
 def upload_problems(values: Mapping[str, Any]) -> list[str]:
@@ -1457,7 +1529,7 @@ def _further_problems(declared: Declared) -> list[str]:
     problems += route_problems(values, domain_problem, wired="nginx_services" in declared.wired)
     problems += cadvisor_problems(values)
     problems += mail_problems(values) + opcode_problems(values) + drift_timer_problems(values)
-    problems += sizing_problems(values) + upload_problems(values) + mtu_problems(values)
+    problems += sizing_problems(values) + upload_problems(values) + mtu_problems(values) + ipv6_value_problems(values)
     needed = declared.specs.get("base_image_users", {}).get("default") or {}
     problems += users_problems(values.get("base_image_users"), needed)
     problems += headers_problems(values.get("nginx_security_headers")) + version_problems(values)
@@ -1489,7 +1561,7 @@ def host_problems(declared: Declared, host: Mapping[str, Any]) -> list[str]:
     )
     problems += port_problems(declared.containers, host["listeners"], host["containers"], stack, declared.sound)
     problems += limit_problems(declared.containers, host["memory"])
-    problems += need_problems(declared.containers, host["memory"])
+    problems += need_problems(declared.containers, host["memory"]) + ipv6_problems(declared, host)
     return problems + network_problems(declared.containers, host, stack, declared.address_pools)
 
 

@@ -1,6 +1,7 @@
 """Every template renders with the defaults and with other values, to something its reader can parse."""
 
 import configparser
+import ipaddress
 import json
 import re
 import shutil
@@ -175,6 +176,65 @@ def test_nginx(path: Path, variable_set: str) -> None:
         assert not re.search(r"\n\s*(?:server|location|listen|include|return|set|root)\b.*\n\s*\w", statement), (
             statement
         )
+
+
+@each_set
+def test_nginx_listens_for_both_versions_of_ip_or_for_one(variable_set: str) -> None:
+    """Where a machine has no IPv6 the server would not start with an address of it."""
+    text = render(ROLES / "nginx/templates/nginx.conf.j2", variable_set)
+    text += render(ROLES / "nginx/templates/sites.conf.j2", variable_set)
+    listening = re.findall(r"\blisten (\S+?)(8443|8080)\b([^;]*);|\blisten (8443|8080)\b([^;]*);", text)
+    plain = [(port, rest) for _, _, _, port, rest in listening if port]
+    both = [(port, rest) for address, port, rest, _, _ in listening if port and address == "[::]:"]
+    assert plain
+    assert len(plain) + len(both) == len(listening)
+    assert both == (plain if variable_set == "second" else [])
+
+
+@each_set
+def test_limits_count_networks_of_ipv6(variable_set: str) -> None:
+    """Whoever has an address there has 2^64 of them."""
+    text = render(ROLES / "nginx/templates/nginx.conf.j2", variable_set)
+    (pattern,) = re.findall(r'map \$binary_remote_addr \$client_network \{\s+"~(.+)" \$first_half;', text)
+    (form, same, other, mapped) = (
+        ipaddress.ip_address(address).packed
+        for address in ("2001:db8:a0a:d0d::1", "2001:db8:a0a:d0d:a0a::", "2001:db8:a0a:d0e::1", "::ffff:192.0.2.1")
+    )
+
+    def key(address: bytes) -> bytes:
+        """Do as nginx does, with Python's spelling of what PCRE calls by the same name."""
+        found = re.search(pattern.replace("(?<first", "(?P<first").replace("\\0{10}", "\\x00{10}").encode(), address)
+        return found["first_half"] if found else address
+
+    assert key(form) == key(same) == form[:8] != key(other)
+    for whole in (mapped, ipaddress.ip_address("192.0.2.1").packed):
+        assert key(whole) == whole
+    assert set(re.findall(r"\$binary_remote_addr", text)) == {"$binary_remote_addr"}
+    assert text.count("$binary_remote_addr") == 2, "only where the client's network is worked out"
+
+
+@each_set
+def test_ftp_listens_for_both_versions_of_ip_or_for_one(variable_set: str) -> None:
+    text = render(ROLES / "ftp/templates/proftpd.conf.j2", variable_set)
+    both = variable_set == "second"
+    assert re.findall(r"(?m)^(?:DefaultAddress|UseIPv6) (\S+)$", text) == (["::", "on"] if both else ["0.0.0.0", "off"])  # noqa: S104
+
+
+def test_ports_are_published_on_each_declared_address() -> None:
+    def ports(role: str, variable_set: str) -> list[str]:
+        (found,) = (one["ports"] for one in resolve(role, f"__{role}_service.containers", variable_set))
+        return [str(port) for port in found]
+
+    assert ports("nginx", "defaults") == ["0.0.0.0:443:8443/tcp"]
+    assert ports("nginx", "second") == [
+        "192.0.2.10:8443:8443/tcp", "[2001:db8::10]:8443:8443/tcp",
+        "192.0.2.10:8080:8080/tcp", "[2001:db8::10]:8080:8080/tcp",
+    ]  # fmt: skip
+    assert ports("ftp", "defaults") == ["0.0.0.0:21:2121/tcp", "0.0.0.0:21100-21119:21100-21119/tcp"]
+    assert ports("ftp", "second") == [
+        "[2001:db8::20]:2100:2121/tcp", "192.0.2.20:2100:2121/tcp",
+        "[2001:db8::20]:40000-40031:40000-40031/tcp", "192.0.2.20:40000-40031:40000-40031/tcp",
+    ]  # fmt: skip
 
 
 @each_set

@@ -623,6 +623,25 @@ class TestNetworks:
         found = container.network_changes(["edge", "web"], listing, "shop", ["edge"], missing_only=True)
         assert [change["name"] for change in found] == ["shop-edge"]
 
+    def test_ipv6_is_where_it_is_declared_with_its_range(self) -> None:
+        ranges = {"web": "fd00:1:2:3::/64"}
+        wanted = [{"name": "shop-web", "internal": True, "options": {}, "subnet": "fd00:1:2:3::/64"}]
+
+        def changes(*listing: dict[str, Any], ipv6: dict[str, str] | None = None) -> list[dict[str, Any]]:
+            return container.network_changes(["web"], listing, "shop", [], 0, ipv6)
+
+        both = self.listed(EnableIPv6=True, Subnets=["172.18.0.0/24", "fd00:1:2:3::/64"])
+        assert changes(ipv6=ranges) == wanted
+        assert changes(self.listed(Subnets=["172.18.0.0/24"]), ipv6=ranges) == wanted
+        assert changes(both, ipv6=ranges) == []
+        assert changes({**both, "Subnets": ["172.18.0.0/24", "fd00:1:2:4::/64"]}, ipv6=ranges) == wanted
+        assert changes({**both, "Subnets": ["172.18.0.0/24"]}, ipv6=ranges) == wanted
+        assert (
+            changes(both)
+            == changes(both, ipv6={"edge": "fd00::/64"})
+            == [{k: v for k, v in wanted[0].items() if k != "subnet"}]
+        )
+
     def test_all_have_the_declared_size_of_packets(self) -> None:
         def changes(mtu: Any, *listing: dict[str, Any]) -> dict[str, Any]:
             found = container.network_changes(["edge", "web"], listing, "shop", ["edge"], mtu)

@@ -466,7 +466,14 @@ def publishing(name: str, stack: str, port: int, address: str = ANYWHERE) -> dic
     [
         ([], []),
         ([listening(80), listening(4430), listening(443, protocol="udp")], []),
-        # Ours: the engine listens for it.
+        # Ours: the engine listens for it, on IPv6 too.
+        (
+            [listening(443), listening(443, "::", process="dockerd")],
+            [publishing("pressdock-nginx", "pressdock", 443), publishing("pressdock-nginx", "pressdock", 443, "::")],
+        ),
+        # For IPv6 alone, as we hold the port of IPv4.
+        ([listening(443), listening(443, "::", process="caddy")], [publishing("pressdock-nginx", "pressdock", 443)]),
+        ([listening(443, "::1", process="caddy"), listening(443, "::ffff:192.0.2.1", "udp")], []),
         (
             [listening(443, process="docker-proxy"), listening(443, "::")],
             [publishing("pressdock-nginx", "pressdock", 443)],
@@ -504,6 +511,47 @@ def test_ports_on_other_addresses_are_free() -> None:
 )
 def test_ports_taken(listeners: list[Any], containers: list[Any], problem: str) -> None:
     assert preflight.port_problems([NGINX], listeners, containers, "pressdock") == [problem]
+
+
+BOTH = {"name": "nginx", "ports": ["0.0.0.0:443:8443/tcp", "[::]:443:8443/tcp"]}
+
+
+@pytest.mark.parametrize(
+    ("listeners", "containers", "holder"),
+    [
+        ([listening(443, "::", process="caddy")], [], "caddy"),
+        ([listening(443, "2001:db8::5", process="caddy")], [], "caddy"),
+        ([listening(443, "::ffff:192.0.2.1", process="caddy")], [], "caddy"),
+        # Beside what we have for IPv4: somebody else has IPv6, a program or a container.
+        (
+            [listening(443), listening(443, "::", process="caddy")],
+            [publishing("pressdock-nginx", "pressdock", 443)],
+            "caddy",
+        ),
+        (
+            [listening(443), listening(443, "::", process="dockerd")],
+            [publishing("pressdock-nginx", "pressdock", 443), publishing("shop-nginx", "shop", 443, "::")],
+            "shop-nginx",
+        ),
+        (
+            [],
+            [publishing("pressdock-nginx", "pressdock", 443), publishing("pressdock-nginx", "pressdock", 443, "::")],
+            "",
+        ),
+    ],
+)
+def test_ports_of_both_versions_of_ip(listeners: list[Any], containers: list[Any], holder: str) -> None:
+    found = preflight.port_problems([BOTH], listeners, containers, "pressdock")
+    assert found == ([f"port 443/tcp (nginx): already in use by {holder}"] if holder else [])
+
+
+def test_a_port_of_each_version_of_ip_is_not_one_twice() -> None:
+    one, other = {"name": "a", "ports": ["0.0.0.0:443:1"]}, {"name": "b", "ports": ["[::]:443:1"]}
+    assert preflight.port_problems([one, other], [], [], "x") == []
+    for text in ("[::]:443:1", "[2001:DB8::1]:443:1", "443:1"):
+        assert preflight.port_problems([other, {"name": "c", "ports": [text]}], [], [], "x") == [
+            "port 443/tcp: published twice, by b and c"
+        ]
 
 
 def test_ports_published_twice() -> None:
@@ -565,12 +613,14 @@ def test_ports_refused(value: Any) -> None:
         ("x_kept", 0, {"type": "int"}),
         ("x_cpus", 0.5, {"type": "float"}),
         ("x_bind_address", "::1", {}),
+        ("x_bind_address", [ANYWHERE, "::"], {"type": "raw"}),
     ],
 )
 def test_values_accepted(name: str, value: Any, specification: Mapping[str, Any]) -> None:
     assert preflight.value_problems(name, value, specification) == []
 
 
+BIND_RULE = "must be an IP address, 0.0.0.0 for all of IPv4, :: for all of IPv6, or a list of such addresses"
 LIST_OF_A_B = {"type": "list", "elements": "str", "choices": ["a", "b"]}
 
 
@@ -602,7 +652,9 @@ def nested(**options: Any) -> dict[str, Any]:
         ("x_timeout", 0, {"type": "int"}, "x_timeout: 0: must be at least 1"),
         ("x_cpus", -1, {"type": "float"}, "x_cpus: -1: must be at least 1"),
         ("x_kept", -1, {"type": "int"}, "x_kept: -1: must be at least 0"),
-        ("x_bind_address", "localhost", {}, 'x_bind_address: "localhost": must be an IP address, 0.0.0.0 for all'),
+        ("x_bind_address", "localhost", {},
+         'x_bind_address: "localhost": ' + BIND_RULE),
+        ("x_bind_address", [], {"type": "raw"}, "x_bind_address: []: must be at least one IP address"),
     ],
 )  # fmt: skip
 def test_values_refused(name: str, value: Any, specification: Mapping[str, Any], problem: str) -> None:
@@ -978,6 +1030,67 @@ def test_cadvisor(changes: dict[str, Any], problem: str | None) -> None:
 def test_all_rules_pass_together() -> None:
     assert preflight.declared_problems(declared()) == []
     assert preflight.host_problems(declared(), HOST) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "enabled", "lacking", "expected"),
+    [
+        ({"stack_ipv6": "auto"}, False, ["no address"], []),
+        ({"stack_ipv6": True}, True, [], []),
+        ({"stack_ipv6": True}, False, ["no address", "no table"], ["stack_ipv6: true: no address; no table"]),
+        ({"stack_ipv6": False, "nginx_bind_address": [ANYWHERE]}, False, [], []),
+        (
+            {"stack_ipv6": False, "nginx_bind_address": "::"},
+            False,
+            [],
+            ['nginx_bind_address: "::": the stack has no IPv6: stack_ipv6 is false'],
+        ),
+        (
+            {"nginx_bind_address": ["192.0.2.1", "2001:db8::1"]},
+            False,
+            ["no address"],
+            ['nginx_bind_address: ["192.0.2.1", "2001:db8::1"]: the stack has no IPv6: no address'],
+        ),
+        (
+            {"stack_ipv6": "auto", "ftp_bind_address": "::"},
+            False,
+            [],
+            ['ftp_bind_address: "::": the stack has no IPv6: all sites are called localhost: set stack_ipv6 to true'],
+        ),
+        ({"nginx_bind_address": "::"}, True, [], []),
+        # Each has a line of its own.
+        ({"stack_ipv6": "perhaps", "nginx_bind_address": "::"}, False, ["no address"], []),
+        ({"nginx_bind_address": "x::y"}, False, ["no address"], []),
+    ],
+)
+def test_ipv6_where_it_is_not(values: dict[str, Any], enabled: bool, lacking: list[str], expected: list[str]) -> None:
+    found = preflight.Declared(values=values, ipv6=enabled, ipv6_lacking=lacking)
+    assert preflight.ipv6_problems(found, HOST) == expected
+
+
+def test_ipv6_ranges_of_others() -> None:
+    found = preflight.Declared(
+        values={"stack_name": "shop", "container_ipv6_networks": {"edge": "fd00:1::/64"}}, ipv6=True
+    )
+    assert preflight.ipv6_problems(found, HOST) == []
+    (problem,) = preflight.ipv6_problems(found, host(networks={"other": ["fd00:1::/48"]}))
+    assert problem.startswith("networks: fd00:1::/64, of shop-edge, overlaps with the network other")
+
+
+@pytest.mark.parametrize(
+    ("values", "start"),
+    [
+        ({"stack_ipv6": "perhaps"}, 'stack_ipv6: "perhaps": must be auto, true or false'),
+        ({"stack_ipv6": None}, "stack_ipv6: null: must be auto, true or false"),
+        ({"stack_ipv6_prefix": "fd00::/64"}, 'stack_ipv6_prefix: "fd00::/64": must be a /48, such as'),
+        ({"stack_ipv6": "true", "stack_ipv6_prefix": ""}, None),
+        ({}, None),
+    ],
+)
+def test_wishes_for_ipv6(values: dict[str, Any], start: str | None) -> None:
+    problems = preflight.declared_problems(declared(**values))
+    assert len(problems) == (start is not None)
+    assert all(line.startswith(str(start)) for line in problems)
 
 
 def test_all_problems_are_collected() -> None:

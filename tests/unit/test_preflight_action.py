@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from ansible.template import trust_as_template
@@ -85,7 +85,7 @@ def test_what_was_found_is_handed_on() -> None:
     checked = action()
     assert checked.run() == {
         "changed": False, "engine": {"info": None}, "missing_libraries": ["requests"], "certificates": "pem",
-        "ansible_facts": {"a": 1},
+        "ansible_facts": {"a": 1, "ansible_stack_ipv6": False},
     }  # fmt: skip
     ((name, arguments),) = checked.executed
     assert name == "preflight"
@@ -207,6 +207,56 @@ def test_object_cache_follows_the_server_unless_a_site_says_what_it_has() -> Non
     assert problems(stack_redis=False) == []
     (found,) = problems(wordpress_sites=cache("memcached"))
     assert found.startswith('wordpress_sites.blog.object_cache: "memcached": must be one of builtin, plugin, none')
+
+
+class TestIpv6:
+    """What follows from what was found of IPv6."""
+
+    FOUND: ClassVar[dict[str, Any]] = {
+        "addresses": ["2001:db8::5/64"], "announced": [], "translation": True, "engine": {},
+    }  # fmt: skip
+
+    def run(self, engine: dict[str, Any], found: dict[str, Any], **changes: Any) -> dict[str, Any]:
+        look = {**LOOK, "host": {**HOST, "engine_version": "26.1.5", "ipv6": found}, "engine": engine}
+        return action(look=look, **changes).run()
+
+    @pytest.mark.parametrize("engine", [{"info": None}, {"info": {"Labels": ["pressdock.engine=1"]}}])
+    def test_it_is_there_where_the_machine_has_it(self, engine: dict[str, Any]) -> None:
+        assert self.run(engine, self.FOUND)["ansible_facts"]["ansible_stack_ipv6"] is True
+        assert self.run(engine, {"addresses": []})["ansible_facts"]["ansible_stack_ipv6"] is False
+        assert self.run(engine, self.FOUND, stack_ipv6=False)["ansible_facts"]["ansible_stack_ipv6"] is False
+        local = {"blog": {**SITE, "domain": "localhost"}}
+        assert self.run(engine, self.FOUND, wordpress_sites=local)["ansible_facts"]["ansible_stack_ipv6"] is False
+
+    def test_somebody_else_s_engine_has_to_translate(self) -> None:
+        theirs = {"info": {"Labels": []}}
+        told = {**self.FOUND, "engine": {"ip6tables": True, "experimental": True}}
+        assert self.run(theirs, self.FOUND)["ansible_facts"]["ansible_stack_ipv6"] is False
+        assert self.run(theirs, told)["ansible_facts"]["ansible_stack_ipv6"] is True
+        always = self.run(theirs, self.FOUND, docker_manage="always")
+        assert always["ansible_facts"]["ansible_stack_ipv6"] is True
+        refused = self.run(theirs, self.FOUND, stack_ipv6=True)["msg"]
+        assert "- stack_ipv6: true: the engine, which somebody else has set up, does not translate IPv6" in refused
+
+    def test_ports_are_those_of_both(self) -> None:
+        """Somebody else's of IPv6 is in the way, where the stack has IPv6."""
+        caddy = {"address": "2001:db8::5", "port": 443, "protocol": "tcp", "process": "caddy"}
+        found = {**HOST, "listeners": [caddy], "ipv6": self.FOUND}
+        assert "port 443/tcp (nginx): already in use by caddy" in action(look={**LOOK, "host": found}).run()["msg"]
+        assert "failed" not in action(look={**LOOK, "host": found}, stack_ipv6=False).run()
+        bound = action(look={**LOOK, "host": found}, nginx_bind_address="0.0.0.0").run()  # noqa: S104
+        assert "failed" not in bound
+
+    def test_an_address_of_ipv6_needs_it(self) -> None:
+        assert "failed" not in self.run({"info": None}, self.FOUND, nginx_bind_address="::")
+        assert "failed" not in self.run({"info": None}, self.FOUND, ftp_bind_address=["2001:db8::5"])
+        refused = self.run({"info": None}, {"addresses": []}, nginx_bind_address="::")["msg"]
+        assert '- nginx_bind_address: "::": the stack has no IPv6: the machine has no IPv6 address' in refused
+
+    def test_a_wrong_range_is_one_problem(self) -> None:
+        refused = self.run({"info": None}, self.FOUND, stack_ipv6_prefix="fd00::/64")["msg"].splitlines()
+        assert len(refused) == 2
+        assert refused[1].startswith('- stack_ipv6_prefix: "fd00::/64": must be a /48')
 
 
 class TestFiles:

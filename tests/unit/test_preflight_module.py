@@ -194,6 +194,119 @@ def test_the_way_outside(
     assert look()["ansible_facts"]["ansible_default_ipv4"] == interface
 
 
+ADDRESSES_6 = """\
+00000000000000000000000000000001 01 80 10 80       lo
+20010db8000000000000000000000005 02 40 00 80     eth0
+20010db8000000000000000000000006 02 40 00 88     eth0
+fd120000000000000000000000000007 03 30 00 00      wg0
+fe80000000000000021122fffe334455 02 40 20 80     eth0
+fd540000000000000000000000000001 05 40 00 80 br-0123456789ab
+fd540000000000000000000000000001 06 40 00 80  docker0
+fd540000000000000000000000000002 07 40 00 80 veth0a1b2c
+"""
+LINK_LOCAL = "fe80000000000000021122fffe334455 02 40 20 80     eth0\n"
+
+
+@pytest.fixture
+def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a directory in place of what the kernel and the engine say of IPv6; a program that asks says yes."""
+    for name in ("ADDRESSES_6", "ROUTES_6", "SETTINGS_6", "ENGINE_FILE", "ENGINE_PROCESS", "PROCESSES"):
+        monkeypatch.setattr(module, name, str(tmp_path / name))
+    monkeypatch.setattr(module, "PROGRAMS", str(tmp_path / "programs"))
+    (tmp_path / "programs").mkdir()
+    asks(tmp_path, "exit 0")
+    (tmp_path / "ADDRESSES_6").write_text(ADDRESSES_6)
+    return tmp_path
+
+
+def asks(folder: Path, text: str) -> None:
+    """Write the program that asks the kernel for its rules."""
+    program = folder / "programs/ip6tables"
+    program.write_text(f"#!/bin/sh\n{text}\n")
+    program.chmod(0o755)
+
+
+def test_addresses_that_others_reach(look: Look, kernel: Path) -> None:
+    """Neither those of one link, nor those of the engine's networks, nor one that somebody else has."""
+    found = {"addresses": ["2001:db8::5/64", "fd12::7/48"], "announced": [], "translation": True, "engine": {}}
+    assert look()["host"]["ipv6"] == found
+    asks(kernel, f"touch {kernel}/asked")
+    for text in (LINK_LOCAL, "", None):
+        if text is None:
+            (kernel / "ADDRESSES_6").unlink()
+        else:
+            (kernel / "ADDRESSES_6").write_text(text)
+        assert look()["host"]["ipv6"] == {"addresses": []}
+    assert not (kernel / "asked").exists(), "nothing else is asked"
+
+
+def test_whether_the_kernel_translates(look: Look, kernel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows it on a machine without the program, which comes with the engine."""
+
+    def translation() -> Any:
+        return look()["host"]["ipv6"]["translation"]
+
+    asks(kernel, f'echo "$@" > {kernel}/asked')
+    assert translation() is True
+    assert (kernel / "asked").read_text().split() == ["--table", "nat", "--list-rules", "PREROUTING"]
+    asks(kernel, "exit 3")
+    assert translation() is False
+    asks(kernel, "exec sleep 60")
+    monkeypatch.setattr(module, "PATIENCE", 0.1)
+    assert translation() is False
+    (kernel / "programs/ip6tables").unlink()
+    assert translation() is None
+
+
+@pytest.mark.parametrize(
+    ("accepts", "flags", "to", "announced"),
+    [
+        ("1", "00450003", "0" * 32 + " 00", ["eth0"]),
+        # It goes on to listen; a program does; the route is the operator's; it is no default route.
+        ("2", "00450003", "0" * 32 + " 00", []),
+        ("0", "00450003", "0" * 32 + " 00", []),
+        ("1", "00000003", "0" * 32 + " 00", []),
+        ("1", "00450003", "20010db8" + "0" * 24 + " 40", []),
+        (None, "00450003", "0" * 32 + " 00", []),
+    ],
+)
+def test_routes_that_forwarding_would_take_away(
+    look: Look, kernel: Path, accepts: str | None, flags: str, to: str, announced: list[str]
+) -> None:
+    gateway = "fe80" + "0" * 27 + "1"
+    line = f"{to} {'0' * 32} 00 {gateway} 00000400 00000001 00000000 {flags} eth0\n"
+    (kernel / "ROUTES_6").write_text(line)
+    if accepts is not None:
+        (kernel / "SETTINGS_6/eth0").mkdir(parents=True)
+        (kernel / "SETTINGS_6/eth0/accept_ra").write_text(f"{accepts}\n")
+    assert look()["host"]["ipv6"]["announced"] == announced
+
+
+@pytest.mark.parametrize(
+    ("file", "command", "options"),
+    [
+        (None, None, {}),
+        ("{", None, {}),
+        ("[]", None, {}),
+        ('{"ip6tables": true, "experimental": true, "ipv6": true, "iptables": "yes"}', "dockerd",
+         {"ip6tables": True, "experimental": True}),
+        ('{"experimental": true}', "dockerd --ip6tables -H fd:// --iptables=false",
+         {"experimental": True, "ip6tables": True, "iptables": False}),
+        ('{"ip6tables": true}', "dockerd --ip6tables=False", {"ip6tables": False}),
+    ],
+)  # fmt: skip
+def test_what_an_engine_was_told(
+    look: Look, kernel: Path, file: str | None, command: str | None, options: dict[str, bool]
+) -> None:
+    if file is not None:
+        (kernel / "ENGINE_FILE").write_text(file)
+    if command is not None:
+        (kernel / "ENGINE_PROCESS").write_text("4711")
+        (kernel / "PROCESSES/4711").mkdir(parents=True)
+        (kernel / "PROCESSES/4711/cmdline").write_text(command.replace(" ", "\0") + "\0")
+    assert look()["host"]["ipv6"]["engine"] == options
+
+
 def test_containers_with_what_they_publish() -> None:
     """One that has no name yet is called by its number; ports that are not published are nobody's business."""
     ports = [

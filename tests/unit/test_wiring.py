@@ -74,6 +74,49 @@ def test_packets_are_as_large_wherever_containers_send_them() -> None:
         assert [templar.template(variables[name]) for name in names] == [mtu, mtu]
 
 
+@pytest.mark.parametrize(
+    ("facts", "declared", "expected"),
+    [
+        ({"stack_ipv6": True}, "auto", True),
+        ({"stack_ipv6": False}, True, False),
+        # No preflight has decided.
+        ({}, "auto", False),
+        ({}, True, True),
+        ({}, "true", True),
+        ({}, False, False),
+    ],
+)
+def test_all_of_the_stack_has_ipv6_or_nothing(facts: dict[str, Any], declared: Any, expected: bool) -> None:
+    """Engine, networks that lead to published ports, and servers."""
+    variables = {**render.variables("nginx", "defaults"), "ansible_facts": facts, "stack_ipv6": declared}
+    templar = Templar(render.loader(), variables=variables)
+
+    def value(name: str) -> Any:
+        return templar.template(trust_as_template(f"{{{{ {name} }}}}"))
+
+    assert [value(f"{role}_ipv6") for role in ("docker", "nginx", "ftp")] == [expected] * 3
+    assert list(value("container_ipv6_networks")) == (["edge"] if expected else [])
+    everywhere = ["0.0.0.0", "::"] if expected else ["0.0.0.0"]  # noqa: S104
+    assert value("nginx_bind_address") == value("ftp_bind_address") == everywhere
+    assert value("rotation_web_address") == "127.0.0.1"
+    translating = {name: True for name in ("ip6tables", "experimental") if expected}
+    assert {
+        name: text for name, text in value("__docker_declared").items() if name in ("ip6tables", "experimental")
+    } == (translating)
+
+
+def test_networks_without_published_ports_do_without_ipv6() -> None:
+    base = {**render.variables("nginx", "defaults"), "stack_ipv6": True, "ansible_facts": {}}
+
+    def networks(**changes: Any) -> list[str]:
+        templar = Templar(render.loader(), variables={**base, **changes})
+        return list(templar.template(trust_as_template("{{ container_ipv6_networks }}")))
+
+    assert networks(ftp_networks=["files"], stack_external_networks=["edge", "files", "outbound"]) == ["edge", "files"]
+    assert networks(ftp_networks=["files"], stack_external_networks=["edge", "files"], stack_ftp=False) == ["edge"]
+    assert networks(nginx_networks=["front", "web"], stack_external_networks=["front"]) == ["front"]
+
+
 def test_kept_data_is_grouped_by_what_it_belonged_to() -> None:
     volumes = {
         "site-market": "/srv/s/sites/market/wp-content",

@@ -23,6 +23,7 @@ from ansible.template import Templar, trust_as_template
 sys.path.append(str(Path(__file__).resolve().parents[3]))
 
 from filter_plugins import preflight as rules
+from filter_plugins.ipv6 import dual_stack, lacking
 from filter_plugins.multisite import wildcard
 from filter_plugins.nginx import own_certificates, static_file_problems
 from filter_plugins.packages import site_package_file_problems
@@ -66,9 +67,16 @@ class ActionModule(ActionBase):
         host = look["host"] if placed else {**look["host"], "real_data_dir": None}
         # Variables may follow from the target, such as limits from its memory.
         found = {name.removeprefix("ansible_"): value for name, value in look["ansible_facts"].items()}
+        engine = {**variables, "docker_engine_info": look["engine"].get("info") or {}}
+        managed, options = (self._value(name, engine) for name in ("__docker_managed", "docker_daemon_options"))
+        reasons = lacking(host, bool(managed), options if isinstance(options, Mapping) else {})
+        found["stack_ipv6"] = dual_stack(
+            self._value("stack_ipv6", variables), reasons, self._value("wordpress_sites", variables)
+        )
         variables["ansible_facts"] = {**(variables.get("ansible_facts") or {}), **found}
 
         declared, unresolved = self._declared(variables)
+        declared.ipv6, declared.ipv6_lacking = found["stack_ipv6"], reasons
         problems = rules.declared_problems(declared)
         problems += self._file_problems(PROJECT / "group_vars")
         problems += self._key_problems(declared.values) + self._rotation_problems(declared.values)
@@ -85,16 +93,18 @@ class ActionModule(ActionBase):
         declared.sound = not problems
         if not unresolved:
             declared.containers = self._containers(variables)
-            engine = {**variables, "docker_engine_info": look["engine"].get("info") or {}}
+            engine["ansible_facts"] = variables["ansible_facts"]
             declared.address_pools = self._value("__docker_address_pools", engine) or ()
         problems += rules.host_problems(declared, host) + rules.library_problems(libraries, host)
         problems = list(dict.fromkeys(problems))
         if problems:
             heading = f"{len(problems)} problem{'s' if len(problems) > 1 else ''} found. {_what_was_changed(variables)}"
             return {"failed": True, "msg": "\n".join([heading, *(f"- {problem}" for problem in problems)])}
-        return {"changed": False} | {
-            name: look[name] for name in ("engine", "missing_libraries", "certificates", "ansible_facts")
-        }
+        return {
+            "changed": False,
+            # Decided here, for what is declared has a say in it; variables follow from it like from what was seen.
+            "ansible_facts": {**look["ansible_facts"], "ansible_stack_ipv6": declared.ipv6},
+        } | {name: look[name] for name in ("engine", "missing_libraries", "certificates")}
 
     def _read_roles(self, roles: Path) -> None:
         """Read what the roles say about their variables, and the variables' defaults."""

@@ -89,12 +89,14 @@ ansible_facts:
 
 import contextlib
 import glob
+import json
 import os
 import pathlib
 import re
 import shutil
 import socket
 import struct
+import subprocess
 import sys
 from typing import Any
 
@@ -111,6 +113,27 @@ from ansible.module_utils.run_lock import acquire
 CERTIFICATES = "/usr/local/share/ca-certificates"
 ROUTES = "/proc/net/route"
 INTERFACES = "/sys/class/net"
+ADDRESSES_6 = "/proc/net/if_inet6"
+ROUTES_6 = "/proc/net/ipv6_route"
+SETTINGS_6 = "/proc/sys/net/ipv6/conf"
+PROGRAMS = "/usr/sbin:/usr/bin:/sbin:/bin"
+ENGINE_FILE = "/etc/docker/daemon.json"
+ENGINE_PROCESS = "/run/docker.pid"
+PROCESSES = "/proc"
+
+OWN_LINKS = re.compile(r"lo|docker0|br-[0-9a-f]{12}|veth.*")
+"""The loopback interface, and what engines make; nobody outside reaches the machine there."""
+GLOBAL_SCOPE = "00"
+FAILED = 0x08
+"""Flag of an address that somebody else has as well (linux/if_addr.h: IFA_F_DADFAILED)."""
+DEFAULT_ROUTE = "0" * 32
+ANNOUNCED = 0x00040000
+"""Flag of a route that the kernel has from a router's announcement (linux/ipv6_route.h: RTF_ADDRCONF)."""
+ACCEPTS_UNLESS_FORWARDING = "1"
+TRANSLATION = ("ip6tables", "iptables", "experimental")
+"""The engine's options that decide whether it translates IPv6."""
+PATIENCE = 10
+"""Seconds that the kernel may take to say which rules it has."""
 
 LISTEN = "0A"
 CLOSE = "07"
@@ -237,6 +260,81 @@ def default_interface() -> dict[str, Any]:
         return {}
 
 
+def ipv6_addresses() -> list[str]:
+    """List the addresses under which others reach the target: global and unique local ones, with their networks."""
+    found = []
+    for address, _, length, scope, flags, interface in words_of_lines(ADDRESSES_6):
+        if scope == GLOBAL_SCOPE and not int(flags, 16) & FAILED and not OWN_LINKS.fullmatch(interface):
+            found.append(f"{socket.inet_ntop(socket.AF_INET6, bytes.fromhex(address))}/{int(length, 16)}")
+    return sorted(found)
+
+
+def announced_interfaces() -> list[str]:
+    """List the interfaces whose default route the kernel has from a router, and loses when it forwards packets.
+
+    Where a program looks after them (systemd-networkd, NetworkManager), the kernel leaves them alone.
+    """
+    found = set()
+    for row in words_of_lines(ROUTES_6):
+        if row[0] == DEFAULT_ROUTE and row[1] == "00" and int(row[8], 16) & ANNOUNCED:
+            with contextlib.suppress(OSError):
+                accepts = pathlib.Path(SETTINGS_6, row[9], "accept_ra").read_text(encoding="ascii").strip()
+                found |= {row[9]} if accepts == ACCEPTS_UNLESS_FORWARDING else set()
+    return sorted(found)
+
+
+def words_of_lines(path: str) -> list[list[str]]:
+    """Return the words of the lines of a table of the kernel's; none where it has no IPv6."""
+    try:
+        with open(path, encoding="ascii") as lines:
+            return [line.split() for line in lines]
+    except OSError:
+        return []
+
+
+def ipv6_translation() -> bool | None:
+    """Ask the kernel whether it can translate IPv6; nothing where no program is installed that asks."""
+    program = shutil.which("ip6tables", path=PROGRAMS)
+    if not program:
+        return None
+    command = [program, "--table", "nat", "--list-rules", "PREROUTING"]
+    try:
+        return subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False).returncode == 0  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def engine_options() -> dict[str, bool]:
+    """Return what the engine was told of translating IPv6: by its file, and by the command that it was started with."""
+    found: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError):
+        with open(ENGINE_FILE, encoding="utf-8") as file:
+            options = json.load(file)
+        if isinstance(options, dict):
+            found = {name: options[name] for name in TRANSLATION if isinstance(options.get(name), bool)}
+    with contextlib.suppress(OSError, ValueError):
+        number = int(pathlib.Path(ENGINE_PROCESS).read_text(encoding="ascii"))
+        command = pathlib.Path(PROCESSES, str(number), "cmdline").read_text(encoding="utf-8", errors="replace")
+        for word in command.split("\0"):
+            name, _, value = word.lstrip("-").partition("=")
+            if word.startswith("--") and name in TRANSLATION:
+                found[name] = value.lower() not in {"false", "f", "0"}
+    return found
+
+
+def ipv6() -> dict[str, Any]:
+    """Report what the target has of IPv6; where it has no address, nothing else is asked."""
+    addresses = ipv6_addresses()
+    if not addresses:
+        return {"addresses": []}
+    return {
+        "addresses": addresses,
+        "announced": announced_interfaces(),
+        "translation": ipv6_translation(),
+        "engine": engine_options(),
+    }
+
+
 def memory() -> int:
     """Return the target's memory in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -292,6 +390,7 @@ def main() -> None:
         "real_data_dir": data_dir,
         "listeners": listeners(),
         "routes": routes(),
+        "ipv6": ipv6(),
         "networks": {network["Name"]: network["Subnets"] for network in engine.get("networks") or []},
         "engine": engine["info"] is not None,
         "engine_version": str((engine["info"] or {}).get("ServerVersion") or ""),
