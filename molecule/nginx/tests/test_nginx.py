@@ -190,9 +190,33 @@ ROUTES = {
     "/wp-load.php": "404",
     "/wp-settings.php": "404",
     "/wp-trackback.php": "404",
-    "/shell.php": "404",
     "/wp-content/themes/bundled/functions.php": "404",
     "/wp-login.php/x": "200 php",
+    # What is no file is WordPress's matter: addresses of a former site, searches for names of files
+    "/shell.php": "200 php",
+    "/old-page.php": "200 php",
+    "/forum/viewtopic.php?t=5": "200 php",
+    "/old/page.php/more": "200 php",
+    "/index.php/2024/05/hello/": "200 php",
+    "/default.aspx": "200 php",
+    "/cgi-bin/form.pl": "200 php",
+    "/license.txt": "200 php",
+    "/readme.html": "200 php",
+    "/backup.sql.gz": "200 php",
+    "/wp-config-tips.webp": "200 php",
+    "/wp-config-tips/": "200 php",
+    "/search/install.sh": "200 php",
+    "/search/readme.txt/": "200 php",
+    "/search/.htaccess": "200 php",
+    "/search/wp-config.php.bak": "200 php",
+    "/~user/": "200 php",
+    "/2024/05/my.cnf": "200 php",
+    # Media that are called like core's and plugins' notes, or like its configuration
+    "/wp-content/uploads/readme.txt": "200",
+    "/wp-content/uploads/2024/changelog.txt": "200",
+    "/wp-content/uploads/wp-config-tips.webp": "200",
+    "/wp-content/uploads/wp-config.png": "200",
+    "/wp-content/uploads/film.swf": "200",
     # Programs among the site's files
     "/wp-content/uploads/evil.php": "404",
     "/wp-content/uploads/evil.PHP": "404",
@@ -222,13 +246,19 @@ ROUTES = {
     "/wp-config-sample.php": "404",
     "/.wp-config.php.swp": "404",
     "/#wp-config.php#": "200 php",
-    "/backup.sql": "404",
-    "/backup.sql.gz": "404",
     "/wp-content/debug.log": "404",
     "/wp-content/uploads/site.sql": "404",
-    "/readme.html": "404",
-    "/license.txt": "404",
     "/wp-content/plugins/tool/readme.txt": "404",
+    "/wp-content/readme.txt": "404",
+    "/wp-content/uploads/wp-config.php.txt": "404",
+    "/wp-content/uploads/wp-config-backup.txt": "404",
+    "/wp-content/uploads/wp-config.zip": "404",
+    "/wp-content/uploads/edited.php.swp": "404",
+    "/wp-includes/version.aspx": "404",
+    "/wp-admin/shell.php": "404",
+    "/wp-admin/includes/shell.php/x": "404",
+    "/wp-blog-header.php": "404",
+    "/wp-signup.php": "404",
     # Ways out of the site's directory
     "/wp-content/../../../../etc/passwd": "400",
     "/wp-content/uploads/..%2f..%2f..%2f..%2f..%2fetc/passwd": "400",
@@ -237,6 +267,8 @@ ROUTES = {
     "/.errors/unavailable.html": "404",
 }
 """Path to status, and whether PHP answers."""
+MEDIA = "readme.txt 2024/changelog.txt wp-config-tips.webp wp-config.png film.swf"
+COPIES = "wp-config.php.txt wp-config-backup.txt wp-config.zip edited.php.swp"
 
 
 @pytest.fixture(scope="module")
@@ -244,10 +276,11 @@ def content(stack: Stack) -> Iterator[None]:
     """Put files into the site's directory that somebody may have uploaded."""
     programs = " ".join(f"evil.{ending}" for ending in ("php", "PHP", "php5", "phtml", "phar", "pl"))
     stack.host.check_output(
-        f"mkdir -p {CONTENT}/uploads/x {CONTENT}/.git {CONTENT}/plugins/tool && cd {CONTENT}"
-        f" && (cd uploads && touch {programs} .hidden site.sql && echo a picture > picture.txt"
+        f"mkdir -p {CONTENT}/uploads/x {CONTENT}/uploads/2024 {CONTENT}/.git {CONTENT}/plugins/tool && cd {CONTENT}"
+        f" && (cd uploads && touch {programs} {MEDIA} {COPIES} .hidden site.sql && echo a picture > picture.txt"
         " && ln -sf /run/tls/harbour.pem key-link.txt)"
-        " && touch .git/HEAD debug.log plugins/tool/readme.txt && ln -sfn /run/tls outside && chmod -R u=rwX,go=rX ."
+        " && touch .git/HEAD debug.log readme.txt plugins/tool/readme.txt && ln -sfn /run/tls outside"
+        " && chmod -R u=rwX,go=rX ."
     )
     yield
     stack.host.check_output(f"rm -rf {CONTENT}")

@@ -169,12 +169,23 @@ def test_installation_pages_are_closed(site: Site) -> None:
 def test_logins_are_not_told(hafen: Site) -> None:
     assert "Status: 401" in hafen.ask(REQUEST_URI="/wp-json/wp/v2/users")
     assert "Status: 404" in hafen.ask(REQUEST_URI="/?author=1", QUERY_STRING="author=1")
+    # The same question as a form; without it the address is the front page.
+    for form, status in (("author=1", True), ("colour=1", False)):
+        assert ("Status: 404" in hafen.ask(body=form)) == status, form
     unknown, wrong = (
         hafen.ask("/wp-login.php", f"log={login}&pwd=wrong", HTTP_COOKIE="wordpress_test_cookie=WP%20Cookie%20check")
         for login in ("nobody", "kapitaen")
     )
     assert "login_error" in unknown
     assert unknown.replace("nobody", "kapitaen").partition("\r\n\r\n")[2] == wrong.partition("\r\n\r\n")[2]
+
+
+def test_authors_page_has_an_address_without_permalinks(brache: Site) -> None:
+    """Its number is the only one there; the page does not tell the login."""
+    answer = brache.ask(REQUEST_URI="/?author=1", QUERY_STRING="author=1")
+    assert "Status: 404" not in answer
+    assert re.search(r'<body class="[^"]*\bauthor-1\b', answer), "control"
+    assert "author-bauer" not in answer
 
 
 LIMITS = {

@@ -34,14 +34,22 @@ add_filter('rest_pre_dispatch', static function (mixed $answer, \WP_REST_Server 
     return $answer;
 }, 10, 3);
 add_action('parse_request', static function (\WP $request): void {
-    // /?author=1 would redirect to /author/login/.
-    if (isset($_GET['author']) && !is_admin() && !is_user_logged_in()) {
+    // By its number, in the address or in a form: the answer would tell the login (/author/login/). Without permalinks the number is the
+    // only address of an author's page.
+    if (isset($request->query_vars['author']) && get_option('permalink_structure') && !is_admin() && !is_user_logged_in()) {
         status_header(404);
         nocache_headers();
         $request->query_vars = ['error' => '404'];
-        unset($_GET['author'], $_REQUEST['author']);
+        unset($_GET['author'], $_POST['author'], $_REQUEST['author']);
     }
-});
+}, PHP_INT_MAX);
+// Nor do the classes of such a page, which are its number and its author's name in addresses: the login, unless it was changed.
+add_filter('body_class', static function (array $classes): array {
+    $author = get_queried_object();
+    return is_author() && $author instanceof \WP_User && !is_user_logged_in()
+        ? array_values(array_diff($classes, ['author-' . sanitize_html_class($author->user_nicename, (string) $author->ID)]))
+        : $classes;
+}, PHP_INT_MAX);
 add_filter('wp_sitemaps_add_provider', static fn (mixed $provider, string $name): mixed
     => $name === 'users' ? false : $provider, 10, 2);
 add_filter('oembed_response_data', static function (array $data): array {
