@@ -178,6 +178,24 @@ def test_nginx(path: Path, variable_set: str) -> None:
         )
 
 
+WORDPRESS_ENDINGS = """
+    3g2 3gp2 aac asc c cc class csv dfxp divx docm dotm dotx flac gz gzip h heic heics heif heifs ics jpe key m4b mdb mka mkv mpe mpp
+    numbers odb odc odf oga ogv onepkg onetmp onetoc onetoc2 oxps pages pot potm potx ppam pps ppsm ppsx pptm psd qt ram rtx sldm sldx
+    srt tar tsv vtt wav wax wm wma wmx wp wpd wri x-wav xcf xla xlam xlsb xlsm xlt xltm xltx xlw xps
+"""
+"""What `wp_get_mime_types` of WordPress 6.8 has and Debian's mime.types lacks."""
+
+
+@each_set
+def test_media_that_wordpress_accepts_have_a_type(variable_set: str) -> None:
+    text = render(ROLES / "nginx/templates/nginx.conf.j2", variable_set)
+    lines = [line.split() for line in text.partition("types {")[2].partition("}")[0].split(";")]
+    endings = [ending for _, *found in filter(None, lines) for ending in found]
+    assert not set(WORDPRESS_ENDINGS.split()) - set(endings)
+    assert {"otf", "ttf", "webmanifest", "mjs"} <= set(endings)
+    assert len(endings) == len(set(endings))
+
+
 @each_set
 def test_nginx_listens_for_both_versions_of_ip_or_for_one(variable_set: str) -> None:
     """Where a machine has no IPv6 the server would not start with an address of it."""

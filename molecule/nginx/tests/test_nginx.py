@@ -267,7 +267,28 @@ ROUTES = {
     "/.errors/unavailable.html": "404",
 }
 """Path to status, and whether PHP answers."""
-MEDIA = "readme.txt 2024/changelog.txt wp-config-tips.webp wp-config.png film.swf"
+TYPES = {
+    "page.html": "text/html; charset=utf-8",
+    "table.csv": "text/csv",
+    "words.vtt": "text/vtt; charset=utf-8",
+    "dates.ics": "text/calendar; charset=utf-8",
+    "song.flac": "audio/flac",
+    "song.wav": "audio/wav",
+    "song.mp3": "audio/mpeg",
+    "film.ogv": "video/ogg",
+    "photo.heic": "image/heic",
+    "photo.avif": "image/avif",
+    "photo.webp": "image/webp",
+    "letters.otf": "font/otf",
+    "letters.ttf": "font/ttf",
+    "letters.woff2": "font/woff2",
+    "letter.dotx": "application/vnd.openxmlformats-officedocument.wordprocessingml.template",
+    "site.webmanifest": "application/manifest+json",
+    "module.mjs": "text/javascript; charset=utf-8",
+    "what.ever": "application/octet-stream",
+}
+"""Name of an uploaded file to its media type."""
+MEDIA = " ".join(["readme.txt 2024/changelog.txt wp-config-tips.webp wp-config.png film.swf", *TYPES])
 COPIES = "wp-config.php.txt wp-config-backup.txt wp-config.zip edited.php.swp"
 
 
@@ -301,6 +322,12 @@ def test_static_files_are_those(web: Web, content: None) -> None:  # noqa: ARG00
     assert web.get("/wp-content/uploads/picture.txt").body == "a picture\n"
     assert web.get("/wp-admin/css/login.css").body == "core wp-admin/css/login.css\n"
     assert web.get("/wp-content/themes/bundled/style.css").body == "core wp-content/themes/bundled/style.css\n"
+
+
+def test_static_files_have_their_media_type(web: Web, content: None) -> None:  # noqa: ARG001
+    """A browser is told not to guess it."""
+    found = {name: web.get(f"/wp-content/uploads/{name}").headers["content-type"] for name in TYPES}
+    assert found == TYPES
 
 
 def test_static_files_are_kept_by_browsers(web: Web) -> None:
