@@ -20,6 +20,12 @@ from filter_plugins.contents import shortened
 
 NAME = re.compile(r"[a-z][a-z0-9]{0,15}")
 PATH = re.compile(r"/([A-Za-z0-9][A-Za-z0-9._~-]*/)*")
+# Of static sites, which may also be about the host: /.well-known/ (RFC 8615). There a file needs no ending.
+DIRECTORY = re.compile(r"/(\.well-known/)?([A-Za-z0-9][A-Za-z0-9._~-]*/)*")
+FILE = re.compile(
+    rf"(?:{DIRECTORY.pattern})[A-Za-z0-9][A-Za-z0-9_~-]*\.[A-Za-z0-9._~-]+|/\.well-known/[A-Za-z0-9._~/-]*[A-Za-z0-9]"
+)
+PROGRAM = re.compile(r"\.(?:ph(?:p[0-9]?|ps|tml?|ar)|cgi|p[ly]|aspx?|jsp)$", re.IGNORECASE)
 UPSTREAM = re.compile(r"[a-z0-9][a-z0-9.-]*:[0-9]{1,5}")
 SCRIPT = re.compile(r"/[A-Za-z0-9._/-]+\.php")
 LOGIN = re.compile(r"[A-Za-z0-9_.@-]{1,60}")
@@ -230,11 +236,15 @@ def _placement_problems(
             else:
                 taken[alias.lower()] = (f"{place}aliases[{index}]", "alias")
     for other, other_place in hosts.setdefault(host, []):
-        inside = path != "/" and other != "/" and (path.startswith(other) or other.startswith(path))
+        inside = "/" not in (path, other) and (_holds(path, other) or _holds(other, path))
         if path == other or inside:
             problems.append(f"{place}path: {path!r}: collides with {other_place}path ({other!r}) on {host}")
     hosts[host].append((path, place))
     return problems
+
+
+def _holds(directory: str, path: str) -> bool:
+    return directory.endswith("/") and path.startswith(directory)
 
 
 def service_problems(place: str, entry: Mapping[str, Any]) -> list[str]:
@@ -249,7 +259,9 @@ def service_problems(place: str, entry: Mapping[str, Any]) -> list[str]:
         problems.append(f"{place}script: {entry.get('script')!r}: must be the absolute path of a PHP file")
     if "login" in entry and not _matches(LOGIN, entry["login"]):
         problems.append(f"{place}login: {entry['login']!r}: must be 1 to 60 letters, digits and . _ - @")
-    return problems + _path_problems(place, entry) + _tls_problems(place, entry)
+    if not _matches(PATH, entry.get("path") or "/"):
+        problems.append(f"{place}path: {entry['path']!r}: must be a path with a slash at both ends, such as /docs/")
+    return problems + _tls_problems(place, entry)
 
 
 def static_problems(place: str, entry: Mapping[str, Any]) -> list[str]:
@@ -266,7 +278,7 @@ def static_problems(place: str, entry: Mapping[str, Any]) -> list[str]:
         problems.append(f"{place}aliases: must be a list of host names")
     if entry.get("source") and not isinstance(entry["source"], str):
         problems.append(f"{place}source: {entry['source']!r}: must be a directory of the machine that runs Ansible")
-    return problems + _path_problems(place, entry) + _tls_problems(place, entry)
+    return problems + _static_path_problems(place, entry) + _tls_problems(place, entry)
 
 
 def static_file_problems(values: Mapping[str, Any]) -> list[str]:
@@ -277,7 +289,13 @@ def static_file_problems(values: Mapping[str, Any]) -> list[str]:
         source = entry.get("source") if isinstance(entry, Mapping) else None
         if isinstance(source, str) and source:
             try:
-                static_files(source)
+                files = static_files(source)
+                path = str(entry.get("path") or "/")
+                wanted = path.rpartition("/")[2]
+                if wanted and wanted not in files:
+                    problems.append(
+                        f"nginx_static_sites.{name}.source: {source!r}: has no file {wanted}, which {path} (path) names"
+                    )
             except (AnsibleFilterError, OSError) as error:
                 problems.append(f"nginx_static_sites.{name}.source: {getattr(error, 'message', error)}")
     return problems
@@ -287,11 +305,26 @@ def _unknown(place: str, entry: Mapping[str, Any], fields: tuple[str, ...]) -> l
     return [f"{place}{key}: unknown; there are {', '.join(fields)}" for key in entry if key not in fields]
 
 
-def _path_problems(place: str, entry: Mapping[str, Any]) -> list[str]:
+def _static_path_problems(place: str, entry: Mapping[str, Any]) -> list[str]:
+    """Check the path of a static site: that of a directory, or of one file."""
     path = entry.get("path") or "/"
-    if not _matches(PATH, path):
-        return [f"{place}path: {path!r}: must be a path with a slash at both ends, such as /docs/"]
-    return []
+    if isinstance(path, str) and ".." in path.split("/"):
+        return [f"{place}path: {path!r}: must not lead upwards"]
+    if _matches(DIRECTORY, path):
+        return []
+    if not _matches(FILE, path) or "//" in path or "/." in path.removeprefix("/."):
+        rule = (
+            "must be a directory's path, with a slash at both ends, such as /docs/, or a file's, such as /ads.txt or "
+            "/.well-known/security.txt; no other part may begin with a dot"
+        )
+        return [f"{place}path: {path!r}: {rule}"]
+    if PROGRAM.search(path):
+        return [f"{place}path: {path!r}: no program is served as a file"]
+    return [
+        f"{place}{key}: belongs to a path that is a directory's; {path} is a file's"
+        for key in ("index", "not_found")
+        if entry.get(key)
+    ]
 
 
 def _tls_problems(place: str, entry: Mapping[str, Any]) -> list[str]:

@@ -179,9 +179,10 @@ def test_nginx(path: Path, variable_set: str) -> None:
 
 
 WORDPRESS_ENDINGS = """
-    3g2 3gp2 aac asc c cc class csv dfxp divx docm dotm dotx flac gz gzip h heic heics heif heifs ics jpe key m4b mdb mka mkv mpe mpp
-    numbers odb odc odf oga ogv onepkg onetmp onetoc onetoc2 oxps pages pot potm potx ppam pps ppsm ppsx pptm psd qt ram rtx sldm sldx
-    srt tar tsv vtt wav wax wm wma wmx wp wpd wri x-wav xcf xla xlam xlsb xlsm xlt xltm xltx xlw xps
+    3g2 3gp2 aac asc c cc class csv dfxp divx docm dotm dotx flac gz gzip h heic heics heif heifs ics jpe key m4b
+    mdb mka mkv mpe mpp numbers odb odc odf oga ogv onepkg onetmp onetoc onetoc2 oxps pages pot potm potx ppam pps
+    ppsm ppsx pptm psd qt ram rtx sldm sldx srt tar tsv vtt wav wax wm wma wmx wp wpd wri x-wav xcf xla xlam xlsb
+    xlsm xlt xltm xltx xlw xps
 """
 """What `wp_get_mime_types` of WordPress 6.8 has and Debian's mime.types lacks."""
 

@@ -193,11 +193,64 @@ def test_static_sites_accepted() -> None:
         ({"max_age": True}, "nginx_static_sites.docs.max_age: True: must be"),
         ({"source": 5}, "nginx_static_sites.docs.source: 5: must be"),
         ({"root": "x"}, "nginx_static_sites.docs.root: unknown"),
+        (
+            {"path": "/docs"},
+            "nginx_static_sites.docs.path: '/docs': must be a directory's path, with a slash at both ends",
+        ),
+        ({"path": "docs/"}, "nginx_static_sites.docs.path: 'docs/': must be a directory's path"),
+        ({"path": "ads.txt"}, "nginx_static_sites.docs.path: 'ads.txt': must be a directory's path"),
+        ({"path": "/.env"}, "nginx_static_sites.docs.path: '/.env': must be"),
+        ({"path": "/.git/x.txt"}, "nginx_static_sites.docs.path: '/.git/x.txt': must be"),
+        ({"path": "/docs/.well-known/"}, "nginx_static_sites.docs.path: '/docs/.well-known/': must be"),
+        ({"path": "/.well-known/.env"}, "nginx_static_sites.docs.path: '/.well-known/.env': must be"),
+        ({"path": "/.well-known//x"}, "nginx_static_sites.docs.path: '/.well-known//x': must be"),
+        ({"path": "/.well-known/../x"}, "nginx_static_sites.docs.path: '/.well-known/../x': must not lead upwards"),
+        ({"path": '/a.txt";return'}, "nginx_static_sites.docs.path: "),
+        ({"path": "/a.txt\n"}, "nginx_static_sites.docs.path: "),
+        ({"path": "/index.PHP"}, "nginx_static_sites.docs.path: '/index.PHP': no program is served as a file"),
+        ({"path": "/wp-config.txt"}, "nginx_static_sites.docs.path: '/wp-config.txt': addresses that begin with /wp-"),
+        (
+            {"path": "/ads.txt", "index": "x.html"},
+            "nginx_static_sites.docs.index: belongs to a path that is a directory's",
+        ),
+        ({"path": 7}, "nginx_static_sites.docs.path: 7: must be"),
     ],
 )
 def test_static_sites_refused(changes: dict[str, Any], problem: str) -> None:
     (found,) = problems(static={"docs": {"path": "/docs/", **changes}})
     assert found.startswith(problem)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/ads.txt", "/app-ads.txt", "/BingSiteAuth.xml", "/google1a2b.html", "/files/a.b.txt", "/.well-known/",
+     "/.well-known/security.txt", "/.well-known/apple-app-site-association", "/.well-known/matrix/server",
+     "/.well-known/pki-validation/"],
+)  # fmt: skip
+def test_files_at_a_sites_root(path: str) -> None:
+    assert problems(static={"docs": {"path": path}}) == []
+    # A tool is no file, and nothing about the host.
+    (found,) = problems({"meter": service(path=path)})
+    assert found.startswith(f"meter_path: '{path}': must be a path with a slash at both ends")
+
+
+def test_files_meet_only_what_holds_them() -> None:
+    sites = {"ads": {"path": "/ads.txt"}, "more": {"path": "/ads.txt.gz"}, "docs": {"path": "/docs/"}}
+    assert problems(static=sites) == []
+    (found,) = problems(static={**sites, "inside": {"path": "/docs/x.txt"}})
+    assert found.startswith("nginx_static_sites.inside.path: '/docs/x.txt': collides with nginx_static_sites.docs.path")
+    (found,) = problems(static={**sites, "same": {"path": "/ads.txt"}})
+    assert found.startswith("nginx_static_sites.same.path: '/ads.txt': collides with")
+
+
+def test_source_has_the_file_that_the_path_names(tmp_path: Path) -> None:
+    values = {"nginx_static_sites": {"ads": {"path": "/ads.txt", "source": str(tmp_path)}}}
+    (found,) = nginx.static_file_problems(values)
+    assert (
+        found == f"nginx_static_sites.ads.source: {str(tmp_path)!r}: has no file ads.txt, which /ads.txt (path) names"
+    )
+    (tmp_path / "ads.txt").touch()
+    assert nginx.static_file_problems(values) == []
 
 
 def test_sources(tmp_path: Path) -> None:

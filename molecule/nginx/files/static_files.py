@@ -20,6 +20,9 @@ FILES: dict[str, bytes] = {
     "press/start.htm": b"press\n",
     "press/release.txt": b"released\n",
     "press/data.sql": b"SELECT 1;\n",
+    "ads/ads.txt": b"example.test, 1, DIRECT\n",
+    "ads/notes.txt": b"not at the root\n",
+    "known/apple-app-site-association": b"{}\n",
 }
 
 

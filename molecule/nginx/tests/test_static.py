@@ -28,7 +28,7 @@ def source(runs: Runs) -> dict[str, str]:
 
 def target(stack: Stack) -> dict[str, str]:
     """Return the digests of the files that are there."""
-    command = "find docs press -type f -print0 | xargs --null sha256sum --zero | tr '\\0' '\\n'"
+    command = "find docs press ads known -type f -print0 | xargs --null sha256sum --zero | tr '\\0' '\\n'"
     lines = stack.host.check_output(f"cd {VOLUMES} && {command}")
     return {name: digest for digest, name in (line.split("  ", 1) for line in lines.splitlines())}
 
@@ -37,7 +37,7 @@ def test_files_are_those_of_the_controller(stack: Stack, runs: Runs) -> None:
     """Every byte of every file; nothing more, no link, one mode for all."""
     assert "docs/picture.png" in source(runs)
     assert target(stack) == source(runs)
-    modes = stack.host.check_output(f"cd {VOLUMES} && find docs press -printf '%y %m %U:%G\\n' | sort -u")
+    modes = stack.host.check_output(f"cd {VOLUMES} && find docs press ads known -printf '%y %m %U:%G\\n' | sort -u")
     assert modes.splitlines() == ["d 755 612:612", "f 644 612:612"]
 
 
@@ -67,30 +67,44 @@ ROUTES = {
     ("harbour.example.test", "/press"): 308,
     ("harbour.example.test", "/press/missing"): 404,
     ("harbour.example.test", "/press/../../docs/index.html"): 400,
+    ("harbour.example.test", "/ads.txt"): 200,
+    ("harbour.example.test", "/.well-known/apple-app-site-association"): 200,
+    # What lies beside them is WordPress's matter, on this site and on the others.
+    ("harbour.example.test", "/notes.txt"): 200,
+    ("harbour.example.test", "/ads.txt/"): 200,
+    ("harbour.example.test", "/.well-known/other"): 200,
+    ("replaced.example.test", "/ads.txt"): 200,
     (TOOLS, "/manual/"): 200,
     (TOOLS, "/manual/key.pem"): 403,
     (TOOLS, "/manual/outside/static-docs.pem"): 404,
 }
 
 
+PHP = [
+    ("harbour.example.test", "/notes.txt"), ("harbour.example.test", "/ads.txt/"),
+    ("harbour.example.test", "/.well-known/other"), ("replaced.example.test", "/ads.txt"),
+]  # fmt: skip
+"""Routes that PHP answers."""
+
+
 @pytest.fixture(scope="module")
-def statuses(web: Web, stack: Stack) -> dict[tuple[str, str], int]:
+def statuses(web: Web, stack: Stack) -> dict[tuple[str, str], str]:
     """Ask for every path; among the operator's own files are links that lead to the server's keys."""
     stack.host.check_output(
         f"cd {VOLUMES}/manual && echo manual > index.html"
         " && ln -sf /run/tls/static-docs.pem key.pem && ln -sfn /run/tls outside"
     )
-    found: dict[tuple[str, str], int] = {}
+    found: dict[tuple[str, str], str] = {}
     for domain in {domain for domain, _ in ROUTES}:
         paths = [path for owner, path in ROUTES if owner == domain]
         answers = web.statuses(paths, domain=domain)
-        found |= {(domain, path): int(answer) for path, answer in zip(paths, answers, strict=True)}
+        found |= {(domain, path): answer for path, answer in zip(paths, answers, strict=True)}
     return found
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=str)
-def test_route(statuses: dict[tuple[str, str], int], route: tuple[str, str]) -> None:
-    assert statuses[route] == ROUTES[route]
+def test_route(statuses: dict[tuple[str, str], str], route: tuple[str, str]) -> None:
+    assert statuses[route] == f"{ROUTES[route]}{' php' if route in PHP else ''}"
 
 
 def test_contents(web: Web, stack: Stack) -> None:
@@ -106,6 +120,11 @@ def test_contents(web: Web, stack: Stack) -> None:
     lost = web.get("/nowhere", domain=DOCS)
     assert (lost.status, lost.body) == (404, "nothing is here\n")
     assert "cache-control" not in lost.headers
+    ads = web.get("/ads.txt")
+    assert (ads.body, ads.headers["content-type"]) == ("example.test, 1, DIRECT\n", "text/plain; charset=utf-8")
+    assert (ads.headers["cache-control"], ads.headers["x-frame-options"]) == ("public, max-age=88", "DENY")
+    association = web.get("/.well-known/apple-app-site-association")
+    assert (association.body, association.headers["content-type"]) == ("{}\n", "application/json")
     assert web.get("/press/").body == "press\n"
     assert web.get("/press/release.txt").headers["cache-control"] == "public, max-age=654"
     assert web.get("/press/release.txt?ver=1").headers["cache-control"] == "public, max-age=7654321, immutable"
