@@ -34,6 +34,17 @@ RESERVED = re.compile(r"/wp-", re.IGNORECASE)
 SERVICE_FIELDS = ("protocol", "upstream", "script", "domain", "path", "login", "password", "upload_limit", "tls")
 SERVICE_REQUIRED = ("protocol", "upstream", "path", "login", "password")
 STATIC_FIELDS = ("domain", "aliases", "path", "source", "index", "not_found", "max_age", "tls")
+POLICY, FRAMES = "content-security-policy", "x-frame-options"
+# What begins a line in a map of nginx's and means something else; a name that is one of them has a backslash before it.
+MAP_WORDS = ("default", "hostnames", "include", "volatile")
+HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,60}")
+# Headers that the server makes itself, and the variable that decides where there is one.
+OWN_HEADERS = {
+    "strict-transport-security": "nginx_hsts", "cache-control": "nginx_static_max_age", "allow": "", "connection": "",
+    "content-encoding": "", "content-length": "", "content-type": "", "date": "", "etag": "", "last-modified": "",
+    "location": "", "retry-after": "", "server": "", "set-cookie": "", "transfer-encoding": "", "vary": "",
+    "x-robots-tag": "",
+}  # fmt: skip
 FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._~/-]*")
 BLOCK = 1 << 20
 
@@ -96,6 +107,59 @@ def service_url(service: Mapping[str, Any], sites: Mapping[str, Mapping[str, Any
     first = next(iter(sites.values()), {})
     domain = str(service.get("domain") or first.get("domain") or "localhost").lower()
     return f"https://{domain}{'' if int(https_port) == 443 else f':{https_port}'}{service['path']}"
+
+
+# --- Headers of every answer -----------------------------------------------------------------------------------------
+
+
+def answer_headers(common: Mapping[str, Any], sites: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Say which headers every answer carries: those of all sites, and of each site its own instead.
+
+    A header with an empty value is left to the server behind. `Content-Security-Policy` is left to it in any case, for
+    there both apply. What WordPress shows for others to embed may be framed by anybody.
+
+    :param common: ``nginx_security_headers``.
+    :param sites: ``nginx_sites``, of which ``security_headers`` counts.
+    :return: one dict for each header, sorted by name: ``name``; ``key``, a part of names of nginx's variables;
+        ``values``, as nginx writes them, by site, ``default`` for all others; ``embedded``, the same for pages that
+        others embed; ``replaces``, whether it stands for what the server behind says.
+    """
+    declared = {"default": common}
+    for site, entry in sites.items():
+        declared[f"\\{site}" if site in MAP_WORDS else site] = entry.get("security_headers") or {}
+    found: dict[str, dict[str, Any]] = {}
+    for site, headers in declared.items():
+        for name, value in headers.items():
+            header = found.setdefault(name.lower(), {"name": name, "declared": {"default": ""}})
+            header["declared"][site] = str(value or "")
+    return [
+        {
+            "name": header["name"],
+            "key": re.sub("[^a-z0-9]", "_", low),
+            "values": {site: _header_value(low, value) for site, value in header["declared"].items()},
+            "embedded": {site: _embedded_value(low, value) for site, value in header["declared"].items()},
+            "replaces": low != POLICY,
+        }
+        for low, header in sorted(found.items())
+        if any(header["declared"].values())
+    ]
+
+
+def _header_value(low: str, value: str) -> str:
+    """Write a header's value as nginx does; an empty one is that of the server behind."""
+    if not value and low != POLICY:
+        return f"$upstream_http_{low.replace('-', '_')}"
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _embedded_value(low: str, value: str) -> str:
+    """Write a header's value without what forbids others to embed a page."""
+    if low == FRAMES:
+        return '""'
+    if low == POLICY:
+        directives = [directive.strip() for directive in value.split(";")]
+        value = "; ".join(one for one in directives if one and not one.lower().startswith("frame-ancestors"))
+    return _header_value(low, value)
 
 
 # --- Files of static sites ------------------------------------------------------------------------------------------
@@ -180,6 +244,43 @@ def route_problems(values: Mapping[str, Any], domain_problem: Any, wired: bool =
         if found:
             continue
         problems += _placement_problems(place, entry, str(domain), taken, firsts, hosts, domain_problem)
+    return problems
+
+
+def header_problems(variable: str, headers: Any) -> list[str]:
+    """Check a dict of security headers: names and values become lines of the server's configuration.
+
+    :param variable: what the operator wrote it as.
+    """
+    if not isinstance(headers, Mapping):
+        return [f"{variable}: must be a dict of headers and their values"]
+    problems = []
+    seen: set[str] = set()
+    for name, value in headers.items():
+        place = f"{variable}.{name!a}"
+        if not _matches(HEADER, name):
+            problems.append(f"{place}: a header's name is letters, digits and -")
+            continue
+        if name.lower() in OWN_HEADERS:
+            instead = OWN_HEADERS[name.lower()]
+            problems.append(f"{place}: the web server makes it{f': see {instead}' if instead else ''}")
+        if name.lower() in seen:
+            problems.append(f"{place}: declared twice, in capital and small letters")
+        seen.add(name.lower())
+        if value is not None and (not isinstance(value, str) or re.search(r"[\x00-\x1f\x7f]", value)):
+            problems.append(
+                f"{place}: {value!a}: must be text on one line; empty leaves the header to the server behind"
+            )
+    return problems
+
+
+def site_header_problems(values: Mapping[str, Any]) -> list[str]:
+    """Check the security headers of all sites, and those of each."""
+    problems = header_problems("nginx_security_headers", values.get("nginx_security_headers") or {})
+    sites = values.get("wordpress_sites")
+    for name, site in sites.items() if isinstance(sites, Mapping) else ():
+        if isinstance(site, Mapping) and site.get("security_headers"):
+            problems += header_problems(f"wordpress_sites.{name}.security_headers", site["security_headers"])
     return problems
 
 
@@ -357,4 +458,9 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Name the filters."""
-        return {"nginx_routes": routes, "service_url": service_url, "static_differences": static_differences}
+        return {
+            "nginx_headers": answer_headers,
+            "nginx_routes": routes,
+            "service_url": service_url,
+            "static_differences": static_differences,
+        }

@@ -27,7 +27,7 @@ from filter_plugins.formats import bytes_from_size
 from filter_plugins.ipv6 import bind_address_problem, bind_addresses, prefix_problem, range_problems, wanted
 from filter_plugins.mariadb import privilege_problems
 from filter_plugins.multisite import between_problems, multisite_problems
-from filter_plugins.nginx import route_problems
+from filter_plugins.nginx import route_problems, site_header_problems
 from filter_plugins.packages import site_package_problems
 from filter_plugins.secrets import parse_key
 from filter_plugins.sizing import AUTO, site_memory
@@ -1527,6 +1527,7 @@ def _further_problems(declared: Declared) -> list[str]:
     problems += redis_problems(values) if coerced(values.get("stack_redis"), "bool") is not False else []
     problems += adminer_problems(values) + rate_problems(values) + waiting_problems(values)
     problems += route_problems(values, domain_problem, wired="nginx_services" in declared.wired)
+    problems += site_header_problems(values)
     problems += cadvisor_problems(values)
     problems += mail_problems(values) + opcode_problems(values) + drift_timer_problems(values)
     problems += sizing_problems(values) + upload_problems(values) + mtu_problems(values) + ipv6_value_problems(values)

@@ -42,6 +42,7 @@ def nginx_sites(
             "upstream_timeout": int(site.get("max_execution_time", max_execution_time)) + WAITING_TIME,
             **({"multisite": site["multisite"]["type"]} if site.get("multisite") else {}),
             **({"tls": dict(site["tls"])} if site.get("tls") else {}),
+            **{key: site[key] for key in ("security_headers", "extra_config") if site.get(key)},
         }
         for name, site in sites.items()
     }

@@ -178,6 +178,32 @@ def test_nginx(path: Path, variable_set: str) -> None:
         )
 
 
+@each_set
+def test_every_header_is_a_variable_that_is_defined(variable_set: str) -> None:
+    """One that a map lacks would stop the server."""
+    text = render(ROLES / "nginx/templates/nginx.conf.j2", variable_set)
+    used = re.findall(r"\$(security_\w+)", render(ROLES / "nginx/templates/headers.conf.j2", variable_set))
+    assert "security_x_frame_options" in used
+    assert "security_content_security_policy" in used
+    defined = re.findall(r"map \S+ \$(\w+) \{", text)
+    assert set(used) <= set(defined)
+    assert len(defined) == len(set(defined))
+
+
+@each_set
+def test_names_of_the_machine_itself_get_no_strict_transport_security(variable_set: str) -> None:
+    text = render(ROLES / "nginx/templates/nginx.conf.j2", variable_set)
+    block = text.partition("map $https:$host $strict_transport_security {")[2].partition("}")[0]
+    patterns = re.findall(r'"~(\S+)" "(.*)";', block)
+    declared = "max-age=31536000" if variable_set == "defaults" else ""
+
+    def sent(host: str, https: str = "on") -> str:
+        return next((value for pattern, value in patterns if re.search(pattern, f"{https}:{host}")), "")
+
+    assert sent("blog.example.org") == sent("localhost.example.org") == sent("notlocalhost") == declared
+    assert sent("localhost") == sent("blog.localhost") == sent("a.b.localhost") == sent("blog.example.org", "") == ""
+
+
 WORDPRESS_ENDINGS = """
     3g2 3gp2 aac asc c cc class csv dfxp divx docm dotm dotx flac gz gzip h heic heics heif heifs ics jpe key m4b
     mdb mka mkv mpe mpp numbers odb odc odf oga ogv onepkg onetmp onetoc onetoc2 oxps pages pot potm potx ppam pps

@@ -30,6 +30,13 @@ def test_wildcard_is_that_of_sub_domains() -> None:
     assert multisite.wildcard({"domain": "blog.example.org"}) == []
 
 
+def test_web_server_knows_what_a_site_adds() -> None:
+    own = {"security_headers": {"X-A": "b"}, "extra_config": "location = /x { return 204; }"}
+    found = wiring.nginx_sites({"a": {"domain": "a.example.org", **own}, "b": {"domain": "b"}}, "64m", "/s", 45, "quay")
+    assert {key: found["a"][key] for key in own} == own
+    assert not set(own) & set(found["b"])
+
+
 def test_web_server_knows_networks_and_waits_for_php() -> None:
     sites = {"a": network("subdomain", max_execution_time=200), "b": {"domain": "b.example.org"}}
     found = wiring.nginx_sites(sites, "64m", "/srv/sites", 45, "quay")

@@ -253,6 +253,75 @@ def test_source_has_the_file_that_the_path_names(tmp_path: Path) -> None:
     assert nginx.static_file_problems(values) == []
 
 
+def test_headers_of_all_sites_and_of_one() -> None:
+    sites = {
+        "blog": {"security_headers": {"permissions-policy": 'payment=(self "https://pay")', "X-Own": "1"}},
+        "shop": {"security_headers": {"Referrer-Policy": "", "X-Frame-Options": None}},
+        "default": {"security_headers": {"X-Own": "2"}},
+        "plain": {},
+    }
+    common = {"Permissions-Policy": "payment=()", "Referrer-Policy": "origin", "X-Frame-Options": "DENY", "X-None": ""}
+    found = {header["name"]: header for header in nginx.answer_headers(common, sites)}
+    assert list(found) == ["Permissions-Policy", "Referrer-Policy", "X-Frame-Options", "X-Own"]
+    policy = found["Permissions-Policy"]
+    assert (policy["key"], policy["replaces"]) == ("permissions_policy", True)
+    assert (
+        policy["values"]
+        == {"default": '"payment=()"', "blog": '"payment=(self \\"https://pay\\")"'}
+        == policy["embedded"]
+    )
+    # What is empty is left to the server behind.
+    assert found["Referrer-Policy"]["values"] == {"default": '"origin"', "shop": "$upstream_http_referrer_policy"}
+    assert found["X-Own"]["values"] == {"default": "$upstream_http_x_own", "blog": '"1"', "\\default": '"2"'}
+    assert found["X-Frame-Options"]["values"] == {"default": '"DENY"', "shop": "$upstream_http_x_frame_options"}
+
+
+def test_what_is_made_for_embedding_may_be_embedded() -> None:
+    """The other directives of the policy stay; what the server behind says of it applies besides."""
+    common = {
+        "Content-Security-Policy": "frame-ancestors 'self'; base-uri 'self'; Frame-Ancestors x",
+        "X-Frame-Options": "A",
+    }
+    policy, frames = nginx.answer_headers(common, {})
+    assert policy["embedded"] == {"default": "\"base-uri 'self'\""}
+    assert frames["embedded"] == {"default": '""'}
+    assert (policy["replaces"], frames["replaces"]) == (False, True)
+    (only,) = nginx.answer_headers({"Content-Security-Policy": "frame-ancestors 'none'"}, {})
+    assert only["embedded"] == {"default": '""'}
+
+
+@pytest.mark.parametrize(
+    ("headers", "problem"),
+    [
+        ({"X-A": "b\nX-C: d"}, "'X-A': 'b\\nX-C: d': must be text on one line"),
+        ({"X-A": "b\x00"}, "'X-A': 'b\\x00': must be text on one line"),
+        ({"X-A": 5}, "'X-A': 5: must be text on one line"),
+        ({"X-A": ["b"]}, "'X-A': ['b']: must be text on one line"),
+        ({"X A": "b"}, "'X A': a header's name is letters, digits and -"),
+        ({"X-A: b\r\nX-C": "d"}, "'X-A: b\\r\\nX-C': a header's name is"),
+        ({"": "b"}, "'': a header's name is"),
+        ({7: "b"}, "7: a header's name is"),
+        ({"strict-transport-security": "x"}, "'strict-transport-security': the web server makes it: see nginx_hsts"),
+        ({"Set-Cookie": "x"}, "'Set-Cookie': the web server makes it"),
+        ({"X-A": "b", "x-a": "c"}, "'x-a': declared twice"),
+    ],
+)
+def test_headers_refused(headers: Any, problem: str) -> None:
+    (found,) = nginx.site_header_problems({"nginx_security_headers": headers})
+    assert found.startswith(f"nginx_security_headers.{problem}")
+    (found,) = nginx.site_header_problems({"wordpress_sites": {"blog": {"security_headers": headers}, "shop": {}}})
+    assert found.startswith(f"wordpress_sites.blog.security_headers.{problem}")
+
+
+def test_headers_accepted() -> None:
+    headers = {"X-Quote": 'say "hello" \\ $host', "Permissions-Policy": "", "Content-Security-Policy": None}
+    assert (
+        nginx.site_header_problems({"nginx_security_headers": headers, "wordpress_sites": {"b": {}, "c": None}}) == []
+    )
+    (found,) = nginx.site_header_problems({"nginx_security_headers": ["X-A"]})
+    assert found == "nginx_security_headers: must be a dict of headers and their values"
+
+
 def test_sources(tmp_path: Path) -> None:
     """Every file by its digest; what cannot be copied exactly is named."""
     (tmp_path / "deep").mkdir()

@@ -89,6 +89,41 @@ def test_nobody_sees_the_installation(stack: Stack, site: Site) -> None:
         assert fetch(stack, f"{site.url}{path}").startswith("HTTP/2 404")
 
 
+def test_posts_may_be_embedded_and_pages_may_not(stack: Stack, site: Site) -> None:
+    page, embedded = (
+        fetch(stack, f"{site.url}/?p=1{query}", "--location").rpartition("HTTP/2 200")[2]
+        for query in ("", "&embed=true")
+    )
+    assert "wp-embed-featured-image" in embedded or "wp-embed-heading" in embedded, "control"
+    assert "x-frame-options: " in page
+    assert "frame-ancestors" in page
+    head = embedded.replace("\r\n", "\n").partition("\n\n")[0]
+    assert "x-frame-options: " not in head
+    assert "frame-ancestors" not in head
+    assert "content-security-policy: base-uri" in head
+
+
+def test_every_medium_that_wordpress_takes_has_a_type(stack: Stack, site: Site) -> None:
+    """In by PHP, which knows the endings; out by HTTP."""
+    directory = f"/srv/sites/{site.name}/wp-content/uploads/types"
+    make = (
+        f"$_SERVER['HTTP_HOST'] = '{site.domain}'; require '/usr/share/wordpress/wp-load.php';"
+        f"wp_mkdir_p('{directory}');"
+        "foreach (array_keys(get_allowed_mime_types()) as $kind) { foreach (explode('|', $kind) as $ending) {"
+        f"touch('{directory}/x.' . $ending); echo $ending, ' '; }} }}"
+    )
+    endings = stack.container(f"wordpress-{site.name}").run("php", "-r", make).stdout.split()
+    assert {"jpg", "csv", "flac", "heic"} <= set(endings)
+    urls = " ".join(f"--output /dev/null {site.url}/wp-content/uploads/types/x.{ending}" for ending in endings)
+    answers = stack.host.check_output(
+        "curl --silent --max-time 60 --cacert %s --resolve %s --write-out '%%{http_code} %%{content_type}\\n' " + urls,
+        f"{stack.data_directory}/ca/ca.crt",
+        f"{site.domain}:{PORT}:127.0.0.1",
+    ).splitlines()
+    assert not [ending for ending, answer in zip(endings, answers, strict=True) if "octet-stream" in answer]
+    assert {answer.split()[0] for answer in answers} == {"200"}
+
+
 def test_content_goes_from_the_database_to_the_page(stack: Stack, site: Site) -> None:
     """In by SQL, read by HTTP. WordPress's object cache knows nothing of the first."""
     posts = {"harbour": "wharf_harbour.quay_posts", "market": "wharf_market.stall_posts"}[site.name]

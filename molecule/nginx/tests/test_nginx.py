@@ -17,7 +17,7 @@ from tests.support.web import Answer, Web
 SERVER = "198.51.100.1"
 PORT = 8444
 DOMAIN = "harbour.example.test"
-ALIASES = ["www.harbour.example.test", "quay.example.test"]
+ALIASES = ["www.harbour.example.test", "quay.example.test", "harbour.localhost"]
 VISITOR, SECOND_VISITOR, LOGGED_VISITOR, CALLER = (f"198.51.100.{number}" for number in (6, 7, 8, 9))
 AUTHORITY = "/srv/harbour/authority/ca.crt"
 CONTENT = "/srv/harbour/quayside/volumes/sites/harbour/wp-content"
@@ -387,6 +387,32 @@ def assert_headers(answer: Answer) -> None:
 
 def test_static_files_have_security_headers(web: Web) -> None:
     assert_headers(web.get("/wp-includes/js/jquery.js?ver=1"))
+
+
+def test_headers_of_one_site(web: Web) -> None:
+    """Beside those of all sites, or instead of one of them; what is empty there is left to PHP, which says nothing."""
+    own = web.get("/", domain="replaced.example.test").headers
+    assert own["permissions-policy"] == 'payment=(self "https://pay.example.test")'
+    assert (own["x-frame-options"], own["x-content-type-options"]) == ("SAMEORIGIN", "nosniff")
+    assert "referrer-policy" not in own
+    assert "permissions-policy" not in web.get("/").headers
+
+
+@pytest.mark.parametrize("domain", [DOMAIN, "replaced.example.test"])
+def test_what_wordpress_lets_others_embed_may_be_embedded(web: Web, domain: str) -> None:
+    """By its own word alone: an address that looks like it is not enough."""
+    answer = web.get("/hello/embed/?embed=true", domain=domain)
+    assert answer.is_from_php
+    assert "x-frame-options" not in answer.headers
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    for path in ("/hello/embed/", "/wp-admin/embed/?embed=true", "/wp-content/uploads/picture.txt?embed=true"):
+        assert "x-frame-options" in web.get(path, domain=domain).headers, path
+
+
+def test_names_of_the_machine_itself_stay_without_strict_transport_security(web: Web) -> None:
+    """A browser would apply it to all that listens there, on every port."""
+    assert "strict-transport-security" not in web.get("/", domain="harbour.localhost").headers
+    assert web.get("/", domain=ALIASES[0]).headers["strict-transport-security"] == "max-age=1234567"
 
 
 # --- Limits --------------------------------------------------------------------------------------------------------
