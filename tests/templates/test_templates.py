@@ -204,105 +204,29 @@ def test_names_of_the_machine_itself_get_no_strict_transport_security(variable_s
     assert sent("localhost") == sent("blog.localhost") == sent("a.b.localhost") == sent("blog.example.org", "") == ""
 
 
-FORWARDING = [
-    "Forwarded",
-    "Forwarded-For",
-    "X-Forwarded",
-    "X-Forwarded-For",
-    "X-Forwarded-Host",
-    "X-Forwarded-Client-Cert",
-    "X-Forward-For",
-    "X-Real-IP",
-    "X-Client-IP",
-    "Client-IP",
-    "True-Client-IP",
-    "X-Cluster-Client-IP",
-    "CF-Connecting-IP",
-    "CF-Connecting-IPv6",
-    "CF-IPCountry",
-    "CF-Visitor",
-    "Fastly-Client-IP",
-    "X-Azure-ClientIP",
-    "X-Sucuri-ClientIP",
-    "X-ProxyUser-Ip",
-    "Ali-CDN-Real-IP",
-    "WL-Proxy-Client-IP",
-    "X-Remote-IP",
-    "X-Remote-Addr",
-    "Remote-Addr",
-    "Remote-User",
-    "X-Originating-IP",
-    "X-Original-Host",
-    "X-Original-URL",
-    "X-Original-Forwarded-For",
-    "X-Rewrite-URL",
-    "X-Host",
-    "X-Scheme",
-    "X-Url-Scheme",
-    "Front-End-Https",
-    "X-SSL",
-    "SSL-Client-Cert",
-    "X-Country-Code",
-    "GeoIP-Country-Code",
-    "CloudFront-Viewer-Address",
-    "Proxy",
-    "Proxy-Authorization",
-    "HTTPS",
-    "X-Envoy-External-Address",
-]
-OWN = [
-    "Accept",
-    "Accept-Language",
-    "Authorization",
-    "Cache-Control",
-    "Content-Type",
-    "Content-Disposition",
-    "Content-MD5",
-    "Cookie",
-    "DNT",
-    "Host",
-    "If-None-Match",
-    "If-Modified-Since",
-    "Origin",
-    "Range",
-    "Referer",
-    "Sec-Fetch-Site",
-    "Sec-WebSocket-Key",
-    "User-Agent",
-    "Upgrade-Insecure-Requests",
-    "X-Requested-With",
-    "X-WP-Nonce",
-    "X-WP-Method",
-    "X-HTTP-Method-Override",
-    "X-WC-Webhook-Signature",
-    "X-WC-Webhook-Source",
-    "X-WC-Store-API-Nonce",
-    "Nonce",
-    "Cart-Token",
-    "Stripe-Signature",
-    "PayPal-Transmission-Sig",
-    "X-Hub-Signature-256",
-    "X-GitHub-Event",
-    "X-Amz-Sns-Message-Type",
-    "X-Shopify-Hmac-Sha256",
-    "X-API-Key",
-    "X-Auth-Token",
-    "X-Twilio-Signature",
-    "X-Relationship",
-    "X-Membership",
-    "X-Zip",
-    "Idempotency-Key",
-    "Depth",
-    "X-Redmine-API-Key",
-    "X-Moz",
-    "Purpose",
-]
+FORWARDING = """
+    Forwarded Forwarded-For X-Forwarded X-Forwarded-For X-Forwarded-Host X-Forwarded-Client-Cert X-Forward-For
+    X-Real-IP X-Client-IP Client-IP True-Client-IP X-Cluster-Client-IP CF-Connecting-IP CF-Connecting-IPv6
+    CF-IPCountry CF-Visitor Fastly-Client-IP X-Azure-ClientIP X-Sucuri-ClientIP X-ProxyUser-Ip Ali-CDN-Real-IP
+    WL-Proxy-Client-IP X-Remote-IP X-Remote-Addr Remote-Addr Remote-User X-Originating-IP X-Original-Host
+    X-Original-URL X-Original-Forwarded-For X-Rewrite-URL X-Host X-Scheme X-Url-Scheme Front-End-Https X-SSL
+    SSL-Client-Cert X-Country-Code GeoIP-Country-Code CloudFront-Viewer-Address Proxy Proxy-Authorization HTTPS
+    X-Envoy-External-Address
+"""
+OWN = """
+    Accept Accept-Language Authorization Cache-Control Content-Type Content-Disposition Content-MD5 Cookie DNT Host
+    If-None-Match If-Modified-Since Origin Range Referer Sec-Fetch-Site Sec-WebSocket-Key User-Agent
+    Upgrade-Insecure-Requests X-Requested-With X-WP-Nonce X-WP-Method X-HTTP-Method-Override X-WC-Webhook-Signature
+    X-WC-Webhook-Source X-WC-Store-API-Nonce Nonce Cart-Token Stripe-Signature PayPal-Transmission-Sig
+    X-Hub-Signature-256 X-GitHub-Event X-Amz-Sns-Message-Type X-Shopify-Hmac-Sha256 X-API-Key X-Auth-Token
+    X-Twilio-Signature X-Relationship X-Membership X-Zip Idempotency-Key Depth X-Redmine-API-Key X-Moz Purpose
+"""
 
 
 def test_headers_of_proxies_are_dropped_by_kind_and_plugins_own_are_not() -> None:
     pattern = re.compile(f"^(?:{'|'.join(resolve('nginx', '__nginx_forwarding_headers', 'defaults'))})$", re.IGNORECASE)
-    assert [name for name in FORWARDING if not pattern.search(name)] == []
-    assert [name for name in OWN if pattern.search(name)] == []
+    assert [name for name in FORWARDING.split() if not pattern.search(name)] == []
+    assert [name for name in OWN.split() if pattern.search(name)] == []
     text = render(ROLES / "nginx/templates/nginx.conf.j2", "defaults")
     assert f"[[{pattern.pattern}]]" in text
 

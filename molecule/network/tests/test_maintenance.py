@@ -48,6 +48,22 @@ def test_subscriber_does_not_see_the_site(einzel: Site, visitor: Visitor) -> Non
     assert visitor.get(f"{einzel.domain}/").status == 503
 
 
+def test_notice_stands_whatever_plugins_do(einzel: Site, visitor: Visitor) -> None:
+    """One that comes first, and one that has nothing to say of a request and so returns nothing."""
+    place = "/srv/sites/einzel/wp-content/mu-plugins/habit.php"
+    plugin = (
+        '<?php add_action("template_redirect", fn() => exit("habit"), -1000);'
+        ' add_filter("rest_pre_dispatch", "__return_null", 1000);'
+    )
+    einzel.container.run("sh", "-c", 'mkdir -p ${0%/*}; printf %s "$1" > $0', place, plugin)
+    try:
+        for path in ("", "wp-json/wp/v2/posts"):
+            answer = visitor.get(f"{einzel.domain}/{path}")
+            assert (answer.status, answer.header("retry-after")) == (503, ["600"]), path
+    finally:
+        einzel.container.run("rm", place)
+
+
 def test_container_is_healthy(einzel: Site) -> None:
     assert einzel.container.health == "healthy"
 

@@ -80,7 +80,7 @@ def test_static_files_below_each_site(visitor: Visitor, url: str) -> None:
 def test_scripts_are_refused_below_each_site_as_anywhere(visitor: Visitor, url: str) -> None:
     assert visitor.get(f"{url}wp-login.php").status == 200, "control"
     refused = [
-        "wp-config.php", "wp-cron.php", "wp-signup.php", "wp-includes/version.php", "wp-admin/install.php",
+        "wp-config.php", "wp-cron.php", "wp-load.php", "wp-includes/version.php", "wp-admin/install.php",
         "wp-admin/network/upgrade.php", "wp-content/plugins/index.php", "wp-content/uploads/x.php",
         "wp-content/uploads/x.php/nord", "wp-content/uploads/sites/2/x.php", ".pressdock-network",
         "wp-content/.pressdock-network",
@@ -89,6 +89,17 @@ def test_scripts_are_refused_below_each_site_as_anywhere(visitor: Visitor, url: 
     assert visitor.get(f"{url}xmlrpc.php").status == 403
     assert visitor.get(f"{url}wp-admin").status == 308
     assert visitor.get(f"{url}wp-admin").header("location")[0].endswith(f"/{url.partition('/')[2]}wp-admin/")
+
+
+def test_registration_is_the_network_s_matter(visitor: Visitor) -> None:
+    """WordPress says whether there is one, on the main site; a single site has none."""
+    answer = visitor.get("inseln.example.test/wp-signup.php")
+    assert answer.status == 200
+    assert "mu_register" in answer.body
+    sent = visitor.get("inseln.example.test/nord/wp-signup.php")
+    assert sent.status == 302
+    assert sent.header("location") == [f"https://inseln.example.test:{PORT}/wp-signup.php"]
+    assert visitor.get("einzel.example.test/wp-signup.php").status == 404
 
 
 def test_uploads_of_a_sub_site(inseln: Site, visitor: Visitor) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import html
 import json
 import re
+import sys
 import time
 from typing import Any
 
@@ -178,6 +179,34 @@ def test_logins_are_not_told(hafen: Site) -> None:
     )
     assert "login_error" in unknown
     assert unknown.replace("nobody", "kapitaen").partition("\r\n\r\n")[2] == wrong.partition("\r\n\r\n")[2]
+
+
+@pytest.mark.parametrize("moment", ["rest_pre_dispatch", "rest_request_before_callbacks"])
+def test_users_stay_refused_whatever_a_plugin_returns(hafen: Site, moment: str) -> None:
+    """One that has nothing to say of a request returns nothing, and with that takes back what others said."""
+    place = "/srv/sites/hafen/wp-content/mu-plugins/habit.php"
+    plugin = f'<?php add_filter("{moment}", "__return_null", PHP_INT_MAX);'
+    hafen.container.run("sh", "-c", 'mkdir -p ${0%/*}; printf %s "$1" > $0', place, plugin)
+    try:
+        assert hafen.wordpress(f"has_filter('{moment}', '__return_null')") == sys.maxsize, "control"
+        for route in ("users", "users/1", "USERS/1", "users?context=embed", "users/1?context=embed"):
+            answer = hafen.ask(REQUEST_URI=f"/wp-json/wp/v2/{route}", QUERY_STRING=route.partition("?")[2])
+            assert "Status: 401" in answer, route
+            assert "kapitaen" not in answer
+    finally:
+        hafen.container.run("rm", place)
+
+
+def test_authors_are_shown_with_posts_where_declared(hafen: Site, laden: Site) -> None:
+    """And with posts alone."""
+    posts, query = "/wp-json/wp/v2/posts?_embed=author", "_embed=author"
+    assert "rest_user_cannot_view" in hafen.ask(REQUEST_URI=posts, QUERY_STRING=query)
+    shown = laden.ask(REQUEST_URI=posts, QUERY_STRING=query)
+    assert "rest_user_cannot_view" not in shown
+    assert '"slug":"patron"' in shown
+    for route in ("users", "users?context=embed", "users/1", "users/1?context=view"):
+        refused = laden.ask(REQUEST_URI=f"/wp-json/wp/v2/{route}", QUERY_STRING=route.partition("?")[2])
+        assert "Status: 401" in refused, route
 
 
 def test_authors_page_has_an_address_without_permalinks(brache: Site) -> None:

@@ -41,10 +41,10 @@ function show_maintenance(): never
     exit;
 }
 
-// Pages, feeds, sitemaps, robots.txt: before anything is redirected or written.
+// Pages, feeds, sitemaps, robots.txt: before anything is redirected or written, by a plugin either.
 add_action('template_redirect', static function (): void {
     works_on_site() || show_maintenance();
-}, -100);
+}, PHP_INT_MIN);
 
 // What visitors' browsers and other servers call without a page: forms, pings, requests of scripts.
 add_action('init', static function (): void {
@@ -55,9 +55,9 @@ add_action('init', static function (): void {
         || in_array($script, $scripted, true) && !is_user_logged_in())) {
         show_maintenance();
     }
-}, 0);
+}, PHP_INT_MIN);
 
-// Here users are known who come with an application password.
+// Here users are known who come with an application password. Last: plugins that have nothing to say undo what others said.
 add_filter('rest_pre_dispatch', static function (mixed $answer): mixed {
     if (works_on_site()) {
         return $answer;
@@ -65,7 +65,10 @@ add_filter('rest_pre_dispatch', static function (mixed $answer): mixed {
     $headers = ['Retry-After' => (string) MAINTENANCE_RETRY_AFTER, 'Cache-Control' => 'no-store'];
     $problem = ['code' => 'maintenance', 'message' => 'The site is being worked on.', 'data' => ['status' => 503]];
     return new \WP_REST_Response($problem, 503, $headers);
-}, 0);
+}, PHP_INT_MAX);
+// And where that was undone all the same, nothing is done.
+add_filter('rest_request_before_callbacks', static fn (mixed $answer): mixed
+    => works_on_site() ? $answer : new \WP_Error('maintenance', 'The site is being worked on.', ['status' => 503]), PHP_INT_MAX);
 
 // Who works on the site does not see what the others see: say it.
 add_action('admin_bar_menu', static function (\WP_Admin_Bar $bar): void {

@@ -26,13 +26,20 @@ add_filter('site_status_tests', static function (array $tests): array {
     return $tests;
 });
 
-// Logins are half of what an intruder needs. Lists of users are for those who are logged in.
-add_filter('rest_pre_dispatch', static function (mixed $answer, \WP_REST_Server $server, \WP_REST_Request $request): mixed {
-    if (preg_match('#^/wp/v2/users(/|$)#i', $request->get_route()) && !is_user_logged_in()) {
+// Logins are half of what an intruder needs. Lists of users are for those who are logged in. One of them, as WordPress shows authors with
+// what they wrote (`_embed`), may be for everybody.
+$refuse_users = static function (mixed $answer, mixed $server, \WP_REST_Request $request): mixed {
+    $route = $request->get_route();
+    $is_embedded = $request['context'] === 'embed' && preg_match('#^/wp/v2/users/\d+$#D', $route);
+    if (preg_match('#^/wp/v2/users(/|$)#i', $route) && !is_user_logged_in() && !(PRESSDOCK_EMBED_AUTHORS && $is_embedded)) {
         return new \WP_Error('rest_user_cannot_view', 'Log in to see users.', ['status' => 401]);
     }
     return $answer;
-}, 10, 3);
+};
+// Last, and before and after the answer is made: plugins return nothing where they have nothing to say, and undo what others said.
+foreach (['rest_pre_dispatch', 'rest_request_before_callbacks', 'rest_request_after_callbacks'] as $moment) {
+    add_filter($moment, $refuse_users, PHP_INT_MAX, 3);
+}
 add_action('parse_request', static function (\WP $request): void {
     // By its number, in the address or in a form: the answer would tell the login (/author/login/). Without permalinks the number is the
     // only address of an author's page.
