@@ -254,7 +254,7 @@ def test_source_has_the_file_that_the_path_names(tmp_path: Path) -> None:
 
 
 def test_headers_of_all_sites_and_of_one() -> None:
-    sites = {
+    sites: dict[str, dict[str, Any]] = {
         "blog": {"security_headers": {"permissions-policy": 'payment=(self "https://pay")', "X-Own": "1"}},
         "shop": {"security_headers": {"Referrer-Policy": "", "X-Frame-Options": None}},
         "default": {"security_headers": {"X-Own": "2"}},
