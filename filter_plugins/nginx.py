@@ -267,9 +267,9 @@ def header_problems(variable: str, headers: Any) -> list[str]:
         if name.lower() in seen:
             problems.append(f"{place}: declared twice, in capital and small letters")
         seen.add(name.lower())
-        if value is not None and (not isinstance(value, str) or re.search(r"[\x00-\x1f\x7f]", value)):
+        if value is not None and (not isinstance(value, str) or re.search(r"[^\x20-\x7e]", value)):
             problems.append(
-                f"{place}: {value!a}: must be text on one line; empty leaves the header to the server behind"
+                f"{place}: {value!a}: must be text on one line, in ASCII; empty leaves the header to the server behind"
             )
     return problems
 

@@ -38,7 +38,6 @@ from filter_plugins.values import (
     WEB_ADDRESS,
     between_values_problems,
     display_name_problem,
-    headers_problems,
     nested_problems,
     plain_problems,
     ruled_problems,
@@ -1533,7 +1532,7 @@ def _further_problems(declared: Declared) -> list[str]:
     problems += sizing_problems(values) + upload_problems(values) + mtu_problems(values) + ipv6_value_problems(values)
     needed = declared.specs.get("base_image_users", {}).get("default") or {}
     problems += users_problems(values.get("base_image_users"), needed)
-    problems += headers_problems(values.get("nginx_security_headers")) + version_problems(values)
+    problems += version_problems(values)
     problems += between_values_problems(values) + site_place_problems(values)
     for name in ("certificates_authority_directory", "nginx_content_directory"):
         if isinstance(values.get(name), str):

@@ -226,7 +226,7 @@ ELSEWHERE: dict[str, str] = {
     "mariadb_privileges": "privilege_problems",
     "nginx_content_directory": "path_problems",
     "nginx_login_rate": "rate_problems",
-    "nginx_security_headers": "headers_problems",
+    "nginx_security_headers": "site_header_problems",
     "nginx_service_rate": "rate_problems",
     "nginx_static_sites": "route_problems",
     "nginx_xmlrpc_rate": "rate_problems",
@@ -234,6 +234,8 @@ ELSEWHERE: dict[str, str] = {
     "redis_extended_commands": "redis_problems",
     "stack_data_dir": "path_problems",
     "stack_installation_key": "key_problems",
+    "stack_ipv6": "ipv6_value_problems",
+    "stack_ipv6_prefix": "ipv6_value_problems",
     "stack_name": "stack_name_problems",
     "stack_network_mtu": "mtu_problems",
     "stack_patience": "waiting_problems",
@@ -252,6 +254,7 @@ ELSEWHERE: dict[str, str] = {
     "site.domain": "domain_problem",
     "site.multisite": "multisite_problems",
     "site.options": "site_option_problems",
+    "site.security_headers": "site_header_problems",
     "site.plugins": "site_package_problems",
     "site.smtp": "mail_problems",
     "site.table_prefix": "one_site_problems",
@@ -271,6 +274,7 @@ ANYTHING: dict[str, str] = {
     "nginx_extra_http_config": "the server's own program judges it before it is placed",
     "nginx_extra_site_config": "the server's own program judges it before it is placed",
     "redis_extra_config": "the server's own program judges it while the image is built",
+    "site.extra_config": "the server's own program judges it before it is placed",
 }
 """Variables of which any value is right, with the reason."""
 
@@ -359,25 +363,6 @@ def users_problems(users: Any, needed: Mapping[str, Any]) -> list[str]:
             problems.append(f"{place}: {uid}: already the uid of {holders[uid]}: one would own the other's files")
         else:
             holders[uid] = name
-    return problems
-
-
-HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
-
-
-def headers_problems(headers: Any) -> list[str]:
-    """Check `nginx_security_headers`: names of headers, and texts of visible characters."""
-    problems = []
-    for name, value in headers.items() if isinstance(headers, Mapping) else ():
-        if not isinstance(name, str) or not HEADER.fullmatch(name):
-            problems.append(
-                f"nginx_security_headers: {shown(name)}: must be the name of a header, such as X-Robots-Tag"
-            )
-        elif not isinstance(value, str) or not re.fullmatch(r"[\x20-\x7e]*", value):
-            problems.append(
-                f"nginx_security_headers.{name}: {shown(value)}: must be text of ASCII characters on one line, empty "
-                "for none"
-            )
     return problems
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 from types import ModuleType
 
 from tests.support.runs import PROJECT
+
+# On a target module_utils have these names.
+for _file in sorted((PROJECT / "module_utils").glob("*.py")):
+    sys.modules[f"ansible.module_utils.{_file.stem}"] = importlib.import_module(f"module_utils.{_file.stem}")
 
 
 def load(path: str, name: str = "") -> ModuleType:

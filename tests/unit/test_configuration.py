@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import re
-import sys
 from typing import Any
 
 from filter_plugins import configuration
-from module_utils import contents, whole_files
 from tests.support.load import load
 
-# On a target module_utils have these names.
-sys.modules["ansible.module_utils.contents"] = contents
-sys.modules["ansible.module_utils.whole_files"] = whole_files
 host_files = load("roles/container/library/host_files.py")
 KEY = "8f0b7a5d3c1e92846af7d0b35e1c48297be6035fad92c81470e3b65a9d2c1f84"
 USERS = {"nginx": 612}

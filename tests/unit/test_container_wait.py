@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from module_utils import engine_api, health
+from module_utils import health
 from tests.support.load import load
 
-# On a target module_utils have this name.
-sys.modules["ansible.module_utils.engine_api"] = engine_api
-sys.modules["ansible.module_utils.health"] = health
 module = load("roles/container/library/container_wait.py")
 
 ANSWER_TAKES = 0.1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,14 +14,10 @@ from ansible.errors import AnsibleFilterError
 
 from filter_plugins import container
 from filter_plugins import contents as filters
-from module_utils import contents, engine_api, whole_files
+from module_utils import contents
 from tests.support.engine import Engine
 from tests.support.load import load
 
-# On a target module_utils have these names.
-sys.modules["ansible.module_utils.contents"] = contents
-sys.modules["ansible.module_utils.engine_api"] = engine_api
-sys.modules["ansible.module_utils.whole_files"] = whole_files
 host_files = load("roles/container/library/host_files.py")
 module = load("roles/container/library/image_contents.py")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,8 +16,6 @@ from module_utils import engine_api
 from tests.support.engine import Engine
 from tests.support.load import load
 
-# On a target module_utils have this name.
-sys.modules["ansible.module_utils.engine_api"] = engine_api
 engine_look = load("roles/container/library/engine_look.py")
 
 INSPECTED = {

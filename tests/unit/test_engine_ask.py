@@ -15,12 +15,9 @@ from typing import Any
 
 import pytest
 
-from module_utils import engine_api, libraries
+from module_utils import libraries
 from tests.support.load import load
 
-# On a target module_utils have these names.
-sys.modules["ansible.module_utils.engine_api"] = engine_api
-sys.modules["ansible.module_utils.libraries"] = libraries
 engine_ask = load("roles/docker/library/engine_ask.py")
 
 OURS = "pressdock.engine=0123456789abcdef"

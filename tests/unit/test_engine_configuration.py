@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from module_utils import whole_files
 from tests.support.load import load
 
-# On a target module_utils have these names.
-sys.modules["ansible.module_utils.whole_files"] = whole_files
 module = load("roles/docker/library/engine_configuration.py")
 
 OURS = "pressdock.engine=0123456789abcdef"

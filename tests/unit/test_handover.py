@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from module_utils import engine_api, handover
+from module_utils import handover
 from tests.support.load import load
 
-# On a target module_utils have these names.
-sys.modules["ansible.module_utils.engine_api"] = engine_api
-sys.modules["ansible.module_utils.handover"] = handover
 module = load("roles/container/library/container_handover.py")
 
 NAME, ADDRESS = "shop-toy", "shop-toy.shop-web"

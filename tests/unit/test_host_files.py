@@ -6,7 +6,6 @@ import functools
 import hashlib
 import io
 import os
-import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,13 +13,8 @@ from typing import Any
 
 import pytest
 
-from module_utils import contents as module_contents
-from module_utils import whole_files
 from tests.support.load import load
 
-# On a target module_utils have these names.
-sys.modules["ansible.module_utils.contents"] = module_contents
-sys.modules["ansible.module_utils.whole_files"] = whole_files
 host_files = load("roles/container/library/host_files.py")
 UID, GID = os.getuid(), os.getgid()
 FILES = {"users.acl": "user default off\n", "deep/er/token": "käse"}

@@ -10,11 +10,9 @@ import pytest
 import yaml
 from ansible.module_utils import basic
 
-from module_utils import contents, engine_api, handover, libraries, run_lock, whole_files
 from tests.support.load import load
 from tests.support.runs import PROJECT
 
-SHARED = (contents, engine_api, handover, libraries, run_lock, whole_files)
 MODULES = [*PROJECT.glob("roles/*/library/*.py"), *PROJECT.glob("molecule/shared/library/*.py")]
 
 
@@ -42,8 +40,6 @@ def started(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         raise Started
 
     monkeypatch.setattr(basic.AnsibleModule, "__init__", note)
-    for module in SHARED:
-        monkeypatch.setitem(sys.modules, f"ansible.module_utils.{module.__name__.rpartition('.')[2]}", module)
     return given
 
 

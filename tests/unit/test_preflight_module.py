@@ -14,14 +14,10 @@ from typing import Any
 
 import pytest
 
-from module_utils import engine_api, libraries, run_lock
+from module_utils import engine_api, run_lock
 from tests.support.engine import Engine
 from tests.support.load import load
 
-# On a target module_utils have these names.
-sys.modules["ansible.module_utils.engine_api"] = engine_api
-sys.modules["ansible.module_utils.libraries"] = libraries
-sys.modules["ansible.module_utils.run_lock"] = run_lock
 module = load("roles/preflight/library/preflight.py", "preflight_module")
 lock_module = load("roles/preflight/library/run_lock.py", "run_lock_module")
 

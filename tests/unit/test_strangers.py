@@ -5,20 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from module_utils import engine_api, health
 from tests.support.engine import Engine
 from tests.support.load import load
 
-# On a target module_utils have this name.
-sys.modules["ansible.module_utils.engine_api"] = engine_api
-sys.modules["ansible.module_utils.health"] = health
 strangers = load("roles/container/library/stack_strangers.py")
 
 

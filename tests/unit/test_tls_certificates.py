@@ -21,15 +21,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
 from filter_plugins import tls
-from module_utils import whole_files
 from tests.support.load import load
 
 NOW = dt.datetime(2031, 5, 6, 7, 8, 9, tzinfo=dt.UTC)
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
 
 
-# On a target module_utils have these names.
-sys.modules["ansible.module_utils.whole_files"] = whole_files
 pairs = load("roles/certificates/module_utils/tls_pairs.py", "ansible.module_utils.tls_pairs")
 module = load("roles/certificates/library/tls_certificates.py")
 
