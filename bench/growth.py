@@ -3,7 +3,7 @@
 Every machine is a stack of its own (name, port, data directory) on this one, which is the controller of all of them as
 well; they are removed at the end. Needs root, for the data directories and the engine's socket.
 
-Writes bench/results/<time>-growth.json with every figure, and .md, which is what docs/benchmarks.md shows.
+Writes bench/results/<time>-growth.json with every figure, and .md, for a page of docs/journal.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def profile(runs: list[dict[str, Any]]) -> list[tuple[str, float]]:
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """Return the figures as the fragment for docs/benchmarks.md."""
+    """Return the figures as the fragment for a page of docs/journal."""
     lines = [
         *bench.machine_lines(result["machine"], result["when"]),
         "",

@@ -4,7 +4,7 @@ Everything happens with a stack of its own (name, port, data directory, key), wh
 stack is touched. The tools (compose, wrk) come from Debian into an image of their own, so that nothing has to be
 installed. Needs root, for the data directory and the engine's socket.
 
-Writes bench/results/<time>.json with every figure, and <time>.md, which is what docs/benchmarks.md shows.
+Writes bench/results/<time>.json with every figure, and <time>.md, for a page of docs/journal.
 """
 
 from __future__ import annotations
@@ -526,7 +526,7 @@ def machine_lines(where: dict[str, Any], when: str) -> list[str]:
 
 
 def write_results(result: dict[str, Any], fragment: str, suffix: str = "") -> None:
-    """Write all figures, and the fragment for docs/benchmarks.md, to bench/results."""
+    """Write all figures, and the fragment for a page of docs/journal, to bench/results."""
     results = ROOT / "bench" / "results"
     results.mkdir(exist_ok=True)
     path = results / (datetime.now(UTC).strftime("%Y%m%d-%H%M%S") + suffix)
@@ -536,7 +536,7 @@ def write_results(result: dict[str, Any], fragment: str, suffix: str = "") -> No
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """Return the figures as the fragment for docs/benchmarks.md."""
+    """Return the figures as the fragment for a page of docs/journal."""
     cold, setting, compose = (result[key] for key in ("cold", "one_setting", "compose"))
     nothing = [each["seconds"] for each in result["unchanged"]]
     lines = [

@@ -58,7 +58,7 @@ ALL_ROUTES_BEFORE = 23
 DISTRIBUTIONS = {"Debian": ("12", "13"), "Ubuntu": ("24.04",)}
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 CONTROLLER_PYTHON = (3, 11)
-TARGET_PYTHON = (3, 9)
+TARGET_PYTHON = (3, 11)
 # A stack that runs already needs room for a rebuilt image, not for everything: this part of the minimum.
 RUNNING_DISK_PART = 10
 

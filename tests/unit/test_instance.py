@@ -15,13 +15,13 @@ STANDARD = {
     "kmod": "important",
     "libpam-systemd": "standard",
     "procps": "important",
-    "python3": "asked of a target by README",
+    "python3": "asked of a target by docs/install.md",
     "systemd": "important",
     "systemd-sysv": "important",
 }
 BARE = {
-    "openssh-server": "asked of a target by README: sshd",
-    "sudo": "asked of a target by README: a user who may become root",
+    "openssh-server": "asked of a target by docs/install.md: sshd",
+    "sudo": "asked of a target by docs/install.md: a user who may become root",
 }
 ENGINE = {
     "ca-certificates": "role docker brings it",

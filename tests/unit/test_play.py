@@ -119,7 +119,7 @@ def test_password_is_asked_for_where_this_machine_is_a_target(
 
 
 def test_inventory_of_the_project_with_remote_hosts(project: Path, operator: Path) -> None:
-    """As the README says: the example is copied over hosts.yml."""
+    """As docs/install.md says: the example is copied over hosts.yml."""
     shutil.copy(project / "inventory/hosts.example.yml", project / "inventory/hosts.yml")
     arguments, _ = started(project, operator, "play", "site.yml")
     assert "--ask-become-pass" not in arguments

@@ -727,7 +727,7 @@ def test_targets_accepted(name: str, version: str, architecture: str) -> None:
         ({"distribution": "Ubuntu", "distribution_version": "22.04"}, "distribution: Ubuntu 22.04: "),
         ({"distribution": "Alpine", "distribution_version": "3.22"}, "distribution: Alpine 3.22: "),
         ({"architecture": "armv7l"}, "architecture: armv7l: must be one of amd64 (x86_64), arm64 (aarch64)"),
-        ({"python_version": [3, 8, 1]}, "python on the target: 3.8: must be 3.9 or newer"),
+        ({"python_version": [3, 10, 4]}, "python on the target: 3.10: must be 3.11 or newer"),
     ],
 )
 def test_targets_refused(changes: dict[str, Any], problem: str) -> None:
