@@ -229,7 +229,7 @@ class TestIpv6:
         assert self.run(engine, self.FOUND, wordpress_sites=local)["ansible_facts"]["ansible_stack_ipv6"] is False
 
     def test_somebody_else_s_engine_has_to_translate(self) -> None:
-        theirs = {"info": {"Labels": []}}
+        theirs: dict[str, Any] = {"info": {"Labels": []}}
         told = {**self.FOUND, "engine": {"ip6tables": True, "experimental": True}}
         assert self.run(theirs, self.FOUND)["ansible_facts"]["ansible_stack_ipv6"] is False
         assert self.run(theirs, told)["ansible_facts"]["ansible_stack_ipv6"] is True
