@@ -21,6 +21,7 @@ from tests.support.stack import Container, Stack
 
 DECLARED = Path(__file__).parents[1] / "group_vars" / "all.yml"
 AUTHORITY = "/srv/harbour/authority/ca.crt"
+ADDRESS_6 = "2001:db8:77::1"
 PORT = 2100
 
 
@@ -108,22 +109,34 @@ def ftp(connect: Connect) -> Client:
 
 @pytest.fixture(scope="session")
 def elsewhere(stack: Stack, address: str) -> Callable[..., list[str]]:
-    """Return a function that talks to the server from another address, and returns the answers."""
+    """Return a function that talks to the server from another address, and returns the answers.
+
+    The address is a number, or one of those of IPv6 that prepare.yml gives to the namespace of visitors.
+    """
 
     def run(
-        number: int, login: str = "", password: str = "", commands: tuple[str, ...] = (), *, tls: bool = True
+        source: int | str,
+        login: str = "",
+        password: str = "",
+        commands: tuple[str, ...] = (),
+        *,
+        tls: bool = True,
+        files: dict[str, str] | None = None,
     ) -> list[str]:
+        far = isinstance(source, str)
         wanted = {
-            "server": address,
+            "server": ADDRESS_6 if far else address,
             "port": PORT,
-            "source": f"198.51.100.{number}",
+            "source": source if far else f"198.51.100.{source}",
             "authority": AUTHORITY,
             "login": login,
             "password": password,
             "commands": list(commands),
             "tls": tls,
+            "files": files or {},
         }
-        answers: list[str] = json.loads(stack.host.check_output("python3 /root/client.py %s", json.dumps(wanted)))
+        command = f"{'ip netns exec visitors ' if far else ''}python3 /root/client.py %s"
+        answers: list[str] = json.loads(stack.host.check_output(command, json.dumps(wanted)))
         return answers
 
     return run
