@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from filter_plugins import preflight
+from filter_plugins import preflight, values
 from hostile import HOSTILE
 
 SITE: dict[str, Any] = {
@@ -669,9 +669,9 @@ def test_secrets_of_a_wrong_type_are_not_shown() -> None:
 
 
 def test_nested_values_are_not_shown() -> None:
-    assert preflight.shown({"password": "canary"}) == "{...}"
-    assert preflight.shown([{"password": "canary"}]) == "[...]"
-    assert preflight.shown([443, "a"]) == '[443, "a"]'
+    assert values.shown({"password": "canary"}) == "{...}"
+    assert values.shown([{"password": "canary"}]) == "[...]"
+    assert values.shown([443, "a"]) == '[443, "a"]'
 
 
 def test_long_values_are_cut() -> None:
@@ -1139,7 +1139,8 @@ def test_data_of_another_stack(path: Any, real: str | None, fits: bool) -> None:
 
 def test_own_values_are_not_lost_to_the_project_s() -> None:
     shipped = ("stack.yml",)
-    mine, theirs = {"stack_name": "shop"}, {"stack_name": "pressdock", "stack_ftp": True}
+    mine = {"stack_name": "shop"}
+    theirs: dict[str, Any] = {"stack_name": "pressdock", "stack_ftp": True}
     (problem,) = preflight.file_problems({"mine.yml": mine, "stack.yml": theirs}, shipped)
     assert problem == (
         "stack_name: declared in group_vars/all/mine.yml, but group_vars/all/stack.yml is read after it and wins: move "

@@ -171,7 +171,7 @@ def test_no_sites_and_wrong_types_are_problems() -> None:
     ],
 )
 def test_what_was_changed_is_said_as_it_is(made: bool, check: bool, said: str) -> None:
-    variables = {"__installation_key_made": {"changed": made}, "ansible_check_mode": check}
+    variables: dict[str, Any] = {"__installation_key_made": {"changed": made}, "ansible_check_mode": check}
     assert action(stack_name="", **variables).run()["msg"].splitlines()[0].endswith(f"found. {said}")
 
 
