@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from filter_plugins import preflight, values
+from filter_plugins import preflight
+from filter_plugins.values import shown
 from hostile import HOSTILE
 
 SITE: dict[str, Any] = {
@@ -669,9 +670,9 @@ def test_secrets_of_a_wrong_type_are_not_shown() -> None:
 
 
 def test_nested_values_are_not_shown() -> None:
-    assert values.shown({"password": "canary"}) == "{...}"
-    assert values.shown([{"password": "canary"}]) == "[...]"
-    assert values.shown([443, "a"]) == '[443, "a"]'
+    assert shown({"password": "canary"}) == "{...}"
+    assert shown([{"password": "canary"}]) == "[...]"
+    assert shown([443, "a"]) == '[443, "a"]'
 
 
 def test_long_values_are_cut() -> None:
