@@ -23,6 +23,7 @@ from ansible.errors import AnsibleFilterError
 # The files of this folder import each other: Ansible puts the project on nobody's path.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
+from filter_plugins.container import MTU_OPTION
 from filter_plugins.formats import bytes_from_size
 from filter_plugins.ipv6 import bind_address_problem, bind_addresses, prefix_problem, range_problems, wanted
 from filter_plugins.mariadb import privilege_problems
@@ -91,6 +92,9 @@ WEB_SERVER_BYTES = 32 * 1024**2
 SMALLEST_OPCODE_CACHE = 8 * 1024**2
 # What IPv6 asks of a link, and what the kernel takes.
 SMALLEST_MTU, LARGEST_MTU = 1280, 65535
+ETHERNET_MTU = 1500
+# Where the engine builds images, whose packets are as large as Ethernet's unless it is told otherwise.
+BUILD_NETWORK = "bridge"
 SMALLEST_MACHINE = 512 * 1024**2
 # Words of examples and of the lists that attackers try first. What is left of a secret without them must still be one.
 PLACEHOLDERS = (
@@ -1144,6 +1148,29 @@ def sizing_problems(values: Mapping[str, Any]) -> list[str]:
     if size is None:
         return [f"stack_sizing: {shown(sizing)}: must be {AUTO}, or the memory of a machine such as 2g"]
     return [f"stack_sizing: {shown(sizing)}: must be at least 512m"] if size < SMALLEST_MACHINE else []
+
+
+def build_warnings(networks: Iterable[Mapping[str, Any]], mtu: int) -> list[str]:
+    """Say that builds may hang: on an engine of somebody else's, whose network lets more pass than the way outside.
+
+    Most machines on the way tell who sends too much; where one does not, an answer that is too large never comes, and
+    the download waits for ever. So it is no refusal.
+
+    :param networks: the engine's.
+    :param mtu: bytes that the machine's way outside takes at once; 0 where nobody knows.
+    """
+    bridge = next((network for network in networks if network.get("Name") == BUILD_NETWORK), None)
+    if bridge is None or not mtu:
+        return []
+    own = int((bridge.get("Options") or {}).get(MTU_OPTION) or ETHERNET_MTU)
+    if own <= mtu:
+        return []
+    warning = (
+        f"the engine builds images on a network with packets of {own} bytes; the machine's way outside takes {mtu}."
+        f' If a build hangs, set "mtu": {mtu} in /etc/docker/daemon.json and restart the engine, or set docker_manage'
+        " to always."
+    )
+    return [warning]
 
 
 def mtu_problems(values: Mapping[str, Any]) -> list[str]:

@@ -11,10 +11,9 @@ from typing import Any
 # Ansible puts the project on nobody's path.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from filter_plugins.preflight import SITE_NAME
+from filter_plugins.preflight import ETHERNET_MTU, SITE_NAME
 from module_utils.handover import overlap_address
 
-ETHERNET_MTU = 1500
 # Seconds that PHP lets a request wait besides its computing time (roles/wordpress/vars/main.yml).
 WAITING_TIME = 60
 

@@ -669,6 +669,24 @@ def test_secrets_of_a_wrong_type_are_not_shown() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("options", "mtu", "warned"),
+    [
+        ({}, 1450, True),
+        ({"com.docker.network.driver.mtu": "1500"}, 1450, True),
+        ({"com.docker.network.driver.mtu": "1450"}, 1450, False),
+        (None, 1500, False),
+        ({}, 9000, False),
+        ({}, 0, False),
+    ],
+)
+def test_builds_that_may_hang_are_warned_of(options: Any, mtu: int, warned: bool) -> None:
+    networks = [{"Name": "other", "Options": None}, {"Name": "bridge", "Options": options}]
+    found = preflight.build_warnings(networks, mtu)
+    assert [f'set "mtu": {mtu} in /etc/docker/daemon.json' in line for line in found] == [True] * warned
+    assert preflight.build_warnings(networks[:1], mtu) == []
+
+
 def test_nested_values_are_not_shown() -> None:
     assert shown({"password": "canary"}) == "{...}"
     assert shown([{"password": "canary"}]) == "[...]"

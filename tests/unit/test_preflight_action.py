@@ -259,6 +259,14 @@ class TestIpv6:
         assert refused[1].startswith('- stack_ipv6_prefix: "fd00::/64": must be a /48')
 
 
+@pytest.mark.parametrize(("labels", "warned"), [([], True), (["pressdock.engine=1"], False)])
+def test_somebody_else_s_engine_may_let_builds_hang(labels: list[str], warned: bool) -> None:
+    engine = {"info": {"Labels": labels}, "networks": [{"Name": "bridge", "Options": {}}]}
+    facts = {**LOOK["ansible_facts"], "ansible_default_ipv4": {"interface": "eth0", "mtu": 1450}}
+    found = action(look={**LOOK, "ansible_facts": facts, "engine": engine}).run()
+    assert ["1450" in line for line in found.get("warnings", [])] == [True] * warned
+
+
 class TestFiles:
     """Files of the controller that variables name."""
 

@@ -100,8 +100,12 @@ class ActionModule(ActionBase):
         if problems:
             heading = f"{len(problems)} problem{'s' if len(problems) > 1 else ''} found. {_what_was_changed(variables)}"
             return {"failed": True, "msg": "\n".join([heading, *(f"- {problem}" for problem in problems)])}
+        mtu = int((found.get("default_ipv4") or {}).get("mtu") or 0)
+        # An engine that the docker role manages gets what the machine takes.
+        warnings = [] if managed else rules.build_warnings(look["engine"].get("networks") or [], mtu)
         return {
             "changed": False,
+            **({"warnings": warnings} if warnings else {}),
             # Decided here, for what is declared has a say in it; variables follow from it like from what was seen.
             "ansible_facts": {**look["ansible_facts"], "ansible_stack_ipv6": declared.ipv6},
         } | {name: look[name] for name in ("engine", "missing_libraries", "certificates")}
