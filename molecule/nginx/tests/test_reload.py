@@ -144,7 +144,7 @@ def test_wrong_directive_is_refused_before_it_is_placed(web: Web, runs: Runs, pr
     # Ansible writes a message with quotation marks in a form of its own.
     said = " ".join(words(result).replace("\\n", " ").replace("\\", "").split())
     assert 'unknown directive "no_such_directive"' in said
-    assert "What an operator writes in it is nginx_extra_http_config, nginx_extra_site_config." in said
+    assert "What an operator writes in it is nginx_extra_http_config, nginx_extra_site_config, " in said
     assert process() == before
     assert web.get("/").status == 200
     assert runs.converge().changes == []
