@@ -262,8 +262,9 @@ class TestIpv6:
 @pytest.mark.parametrize(("labels", "warned"), [([], True), (["pressdock.engine=1"], False)])
 def test_somebody_else_s_engine_may_let_builds_hang(labels: list[str], warned: bool) -> None:
     engine = {"info": {"Labels": labels}, "networks": [{"Name": "bridge", "Options": {}}]}
-    facts = {**LOOK["ansible_facts"], "ansible_default_ipv4": {"interface": "eth0", "mtu": 1450}}
-    found = action(look={**LOOK, "ansible_facts": facts, "engine": engine}).run()
+    look: dict[str, Any] = {**LOOK, "engine": engine}
+    look["ansible_facts"] = {**look["ansible_facts"], "ansible_default_ipv4": {"interface": "eth0", "mtu": 1450}}
+    found = action(look=look).run()
     assert ["1450" in line for line in found.get("warnings", [])] == [True] * warned
 
 
