@@ -75,7 +75,6 @@ def usable_network(value: Any) -> bool:
 
 HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?"
 NETWORK = r"[a-z][a-z0-9]*(-[a-z0-9]+)*"
-PLAIN_PATH = r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+"
 WEB_ADDRESS = r"https?://[A-Za-z0-9.\[\]:-]+(/[^\s'\"\\]*)?"
 APT_SOURCE = r"deb (\[[^\]\n]*\] )?[a-z+]+://?[^\s'\"]+ [^\s'\"]+( [a-z-]+)*"
 SLUG = r"[A-Za-z0-9][A-Za-z0-9._-]*"
@@ -509,7 +508,6 @@ OPTIONS_OF_WORDPRESS = re.compile(
     r"|notoptions|_transient_.*|_site_transient_.*)"
 )
 LONGEST_OPTION = 191
-OPTION_NAME = re.compile(rf"(?! )[^\x00-\x1f\x7f]{{1,{LONGEST_OPTION}}}(?<! )")
 
 
 def site_option_problems(place: str, options: Any) -> list[str]:
