@@ -390,15 +390,20 @@ function authority(string $url): string
  */
 function reconcile_again(string $document): array
 {
-    $process = proc_open([PHP_BINARY, __DIR__ . '/reconcile.php'], [['pipe', 'r'], ['pipe', 'w'], STDERR], $pipes);
+    // What it refuses is in its report, too, and told once.
+    $errors = tmpfile();
+    $process = proc_open([PHP_BINARY, __DIR__ . '/reconcile.php'], [['pipe', 'r'], ['pipe', 'w'], $errors], $pipes);
     fwrite($pipes[0], $document);
     fclose($pipes[0]);
     $report = (string) stream_get_contents($pipes[1]);
     fclose($pipes[1]);
-    if (proc_close($process) !== 0) {
-        // It has said why.
+    $failed = proc_close($process) !== 0;
+    $read = json_decode($report, true);
+    if ($failed && !is_array($read)) {
+        rewind($errors);
+        fwrite(STDERR, (string) stream_get_contents($errors));
         $GLOBALS['pressdock_finished'] = true;
         exit(1);
     }
-    return json_decode($report, true, 512, JSON_THROW_ON_ERROR);
+    return $read ?? throw new Problem('network: its first comparison has said nothing');
 }
