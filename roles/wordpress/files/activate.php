@@ -56,7 +56,7 @@ final class Witness
         }
         foreach (file($this->log, FILE_IGNORE_NEW_LINES) ?: [] as $line) {
             // WordPress writes no line about errors that a plugin expects.
-            if (preg_match('/WordPress database error (.*?) for query (.*)/s', $line, $match)) {
+            if (preg_match('/WordPress database error (.*?) for query (.*?)(?: made by |$)/s', $line, $match)) {
                 $this->note("the database refused a query: $match[1]: " . mb_strimwidth($match[2], 0, 160, '...'));
             }
         }

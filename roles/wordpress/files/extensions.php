@@ -106,7 +106,8 @@ final class Extensions
             array_map(fn (string $slug) => $this->report->change("plugin $slug", 'inactive', 'active', static fn () => null), $this->activating);
             return;
         }
-        foreach ((new Activation($this->report, $this->declared))->activate($wanted) as $slug) {
+        $done = (new Activation($this->report, $this->declared))->activate($wanted);
+        foreach (array_intersect($this->activating, $done) as $slug) {
             $this->report->change("plugin $slug", 'inactive', 'active', static fn () => null);
         }
     }
