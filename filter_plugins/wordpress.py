@@ -109,7 +109,7 @@ def wordpress_foreign(results: Iterable[Mapping[str, Any]]) -> dict[str, list[st
 
 
 def wordpress_notes(results: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """List what a run passes on without calling it a change: messages of plugins, values that WordPress keeps otherwise."""
+    """List what a run passes on without calling it a change: what plugins said, and values that WordPress alters."""
     return _lists(results, "notes")
 
 
