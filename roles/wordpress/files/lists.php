@@ -57,7 +57,8 @@ final class StoredLists
     private function options(string $prefix, string $whose, bool $main): void
     {
         $conditions = array_map(static fn (string $name): string => "option_name LIKE '$name'", array_keys(self::OPTIONS));
-        $found = $this->rows("SELECT option_name, option_value FROM `{$prefix}options` WHERE " . implode(' OR ', $conditions));
+        $found = $this->rows("SELECT option_name, option_value FROM `{$prefix}options` WHERE " . implode(' OR ', $conditions)
+            . ' ORDER BY option_name');
         foreach ($found as [$name, $text]) {
             $form = $name === "{$prefix}user_roles" ? 'roles' : $this->form($name);
             if ($form === null || self::fits($text, $form)) {

@@ -40,7 +40,7 @@ final class Roles
         if (wp_roles()->roles === []) {
             $this->report->change('roles', null, 'those of WordPress', static fn () => populate_roles());
             if ($this->report->check) {
-                return;
+                self::pretend();
             }
         }
         $used = array_merge(['administrator'], ...array_column($this->declared->users, 'roles'));
@@ -104,6 +104,16 @@ final class Roles
         return array_values($core === null
             ? array_intersect(self::POWERFUL, $granted)
             : array_intersect(array_keys(self::known()), array_diff($granted, array_keys(array_filter($core)))));
+    }
+
+    /** In a check, what follows finds the roles that a repair would have made. */
+    private static function pretend(): void
+    {
+        $roles = wp_roles();
+        $roles->use_db = false;
+        foreach (self::core() as $name => $role) {
+            $roles->add_role($name, $role['name'], $role['capabilities']);
+        }
     }
 
     private function demandKnown(string $role): bool
