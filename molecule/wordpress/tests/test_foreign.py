@@ -123,7 +123,8 @@ def test_what_an_intruder_leaves_is_worth_a_look(declared: dict[str, Any], stack
     assert reconcile(stack, declared)[0]["worth_a_look"] == []
     # What a reader of plugins would search for in vain, and an empty page as plugins lay it into directories.
     brache.container.run("sh", "-c", "cd /srv/sites/brache/wp-content && mkdir -p uploads/2025"
-                         " && touch uploads/.user.ini && for f in uploads/2025/x shell; do echo '<?php eval(1);' > $f.php; done"
+                         " && touch uploads/.user.ini"
+                         " && for f in uploads/2025/x shell; do echo '<?php eval(1);' > $f.php; done"
                          " && echo '<?php // Silence' > uploads/2025/index.php")  # fmt: skip
     brache.sql(
         "UPDATE hafen_options SET option_value = '1' WHERE option_name = 'users_can_register';"
