@@ -82,8 +82,14 @@ def test_what_roles_may() -> None:
         == []
     )
     assert accounts.role_capabilities_problems("s", None) == []
-    for declared in ({"Edi tor": {}}, {"editor": ["x"]}, {"editor": {"x y": True}}, {"editor": {"x": "yes"}},
-                     {"administrator": {"manage_options": False}}):  # fmt: skip
+    wrong: list[dict[str, Any]] = [
+        {"Edi tor": {}},
+        {"editor": ["x"]},
+        {"editor": {"x y": True}},
+        {"editor": {"x": "yes"}},
+        {"administrator": {"manage_options": False}},
+    ]
+    for declared in wrong:
         assert len(accounts.role_capabilities_problems("s", declared)) == 1, declared
 
 
