@@ -165,21 +165,10 @@ final class WorthALook
             array_keys($unknown)), 'scheduled events');
     }
 
-    /** @return list<string> code where there shall be files alone, and beside what WordPress loads */
+    /** @return list<string> code beside what WordPress loads; that among the uploads is looked for from outside (stack_strangers) */
     private function code(): array
     {
         $found = [];
-        $uploads = (string) (wp_get_upload_dir()['basedir'] ?? '');
-        $places = array_unique(array_filter([WP_CONTENT_DIR . '/uploads', $uploads], is_dir(...)));
-        foreach ($places as $place) {
-            foreach (self::files($place) as $path => $file) {
-                // Plugins lay empty pages into their directories.
-                if (preg_match(self::CODE, $file->getFilename()) === 1
-                    && !($file->getFilename() === 'index.php' && $file->getSize() < 100 && !str_contains((string) @file_get_contents($path), '('))) {
-                    $found[] = 'code among the uploads: ' . substr($path, strlen(WP_CONTENT_DIR) + 1);
-                }
-            }
-        }
         foreach (scandir(WP_CONTENT_DIR) ?: [] as $name) {
             if (preg_match(self::CODE, $name) === 1 && is_file(WP_CONTENT_DIR . "/$name") && $name !== 'index.php' && !isset(_get_dropins()[$name])) {
                 $found[] = "code in wp-content: $name";
