@@ -107,11 +107,12 @@ final class Report
     public function noteKept(string $what, mixed $declared, mixed $kept): void
     {
         $same = static fn (mixed $value): mixed => match (true) {
-            is_bool($value) || $value === null => (string) (int) $value,
+            // What the database knows of it.
+            $value === null, $value === false, $value === '' => '0',
             is_scalar($value) => html_entity_decode((string) $value, ENT_QUOTES | ENT_HTML5),
             default => $value,
         };
-        if ($same($declared) !== $same($kept) && !(is_bool($declared) && (string) $kept === '')) {
+        if ($same($declared) !== $same($kept)) {
             $this->note("$what: WordPress keeps " . json_encode($kept, JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES)
                 . ' of what is declared: declare that');
         }
