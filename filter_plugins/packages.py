@@ -22,12 +22,14 @@ from ansible.errors import AnsibleFilterError
 
 PROJECT = Path(__file__).resolve().parents[1]
 KINDS = {"plugins": "plugin", "themes": "theme"}
-FIELDS = ("slug", "version", "path", "zip", "sha256")
+FIELDS = ("slug", "version", "path", "zip", "sha256", "exclude")
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,39}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 # Of version control; never part of a package.
 LEFT_OUT = (".git", ".hg", ".svn")
+RELEASE_LEAVES_OUT = ".distignore"
+"""Names, in a plugin's directory, what is no part of its release; read by the tools that make one."""
 LARGEST = 1 << 30
 HEADER_BYTES = 8192
 """WordPress looks for a header in so many bytes."""
@@ -42,21 +44,53 @@ def controller_path(path: str) -> Path:
     return PROJECT / Path(path).expanduser()
 
 
-def directory_entries(path: Path) -> dict[str, Path]:
+def _pattern(text: str) -> re.Pattern[str]:
+    """Turn a pattern as in .gitignore into one of paths: a name at any depth, or a path if it has a slash."""
+    anchored = "/" in text.rstrip("/")
+    words = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    parts = re.split(r"(\*\*/|\*\*|\*|\?)", text.strip("/"))
+    inner = "".join(words.get(part) or re.escape(part) for part in parts)
+    return re.compile(("" if anchored else "(?:.*/)?") + inner)
+
+
+def left_out(path: Path, exclude: Iterable[str] = ()) -> list[tuple[bool, re.Pattern[str]]]:
+    """Return the patterns of what is no part of a directory's package: whether each takes it back in, and its form."""
+    file = path / RELEASE_LEAVES_OUT
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
+    wanted = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    return [
+        (text.startswith("!"), _pattern(text.removeprefix("!")))
+        for text in [*([RELEASE_LEAVES_OUT] if lines else []), *wanted, *exclude]
+    ]
+
+
+def directory_entries(path: Path, exclude: Iterable[str] | None = None) -> dict[str, Path]:
     """Find all files below a directory, by their relative names.
 
     Raises PackageError for what cannot be copied exactly.
+
+    :param exclude: of a package: patterns of what to leave out, besides what its release would leave out.
     """
     if not path.is_dir():
         raise PackageError("is not a directory on this machine")
+    patterns = [] if exclude is None else left_out(path, exclude)
+
+    def is_left_out(name: str) -> bool:
+        found = [back for back, pattern in patterns if pattern.fullmatch(name)]
+        return bool(found) and not found[-1]
+
     entries: dict[str, Path] = {}
     for folder, folders, names in os.walk(path):
-        folders[:] = [name for name in folders if name not in LEFT_OUT]
+        here = Path(folder).relative_to(path)
+        folders[:] = [name for name in folders if name not in LEFT_OUT and not is_left_out((here / name).as_posix())]
         for name in [*folders, *names]:
             entry = Path(folder) / name
             relative = entry.relative_to(path).as_posix()
+            if name in names and is_left_out(relative):
+                continue
             if entry.is_symlink():
-                raise PackageError(f"{relative} is a symbolic link")
+                way = "" if exclude is None else f": leave it out by exclude, for example [{relative.split('/')[0]}]"
+                raise PackageError(f"{relative} is a symbolic link{way}")
             if name in names and name not in LEFT_OUT:
                 if not entry.is_file():
                     raise PackageError(f"{relative} is neither a file nor a directory")
@@ -64,9 +98,9 @@ def directory_entries(path: Path) -> dict[str, Path]:
     return entries
 
 
-def directory_files(path: Path) -> dict[str, bytes]:
-    """Read all files below a directory, by their relative names."""
-    return {name: entry.read_bytes() for name, entry in directory_entries(path).items()}
+def directory_files(path: Path, exclude: Iterable[str] = ()) -> dict[str, bytes]:
+    """Read all files below a directory that belong to its package, by their relative names."""
+    return {name: entry.read_bytes() for name, entry in directory_entries(path, exclude).items()}
 
 
 def archive_files(path: Path, slug: str, sha256: str = "") -> dict[str, bytes]:
@@ -137,7 +171,7 @@ def read_package(kind: str, declared: Mapping[str, Any]) -> tuple[str, dict[str,
     """
     slug = str(declared["slug"])
     if "path" in declared:
-        files = directory_files(controller_path(str(declared["path"])))
+        files = directory_files(controller_path(str(declared["path"])), declared.get("exclude") or ())
     else:
         files = archive_files(controller_path(str(declared["zip"])), slug, str(declared.get("sha256") or ""))
     versions = package_versions(kind, slug, files)
@@ -188,8 +222,9 @@ def package_problems(place: str, declared: Any) -> list[str]:
     problems += [
         f"{place}.{key}: must be text (put it in quotes)"
         for key in FIELDS
-        if key in declared and not isinstance(declared[key], str)
+        if key != "exclude" and key in declared and not isinstance(declared[key], str)
     ]
+    problems += _exclude_problems(f"{place}.exclude", declared)
     if problems:
         return problems
     if not SLUG.fullmatch(declared.get("slug", "")):
@@ -205,6 +240,18 @@ def package_problems(place: str, declared: Any) -> list[str]:
     if "sha256" in declared and "path" in declared:
         problems.append(f"{place}.sha256: is of an archive; a path is a directory")
     return problems
+
+
+def _exclude_problems(place: str, declared: Mapping[str, Any]) -> list[str]:
+    """Check the patterns of what a directory's package leaves out."""
+    if "exclude" not in declared:
+        return []
+    patterns = declared["exclude"]
+    if "path" not in declared:
+        return [f"{place}: is of a path; an archive is taken whole"]
+    if not isinstance(patterns, list | tuple) or not all(isinstance(one, str) and one.strip("/ ") for one in patterns):
+        return [f"{place}: must be a list of patterns, such as [node_modules, /tests, '*.map']"]
+    return []
 
 
 def site_package_problems(place: str, site: Mapping[str, Any], outbound: Any = True) -> list[str]:

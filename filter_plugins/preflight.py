@@ -23,6 +23,13 @@ from ansible.errors import AnsibleFilterError
 # The files of this folder import each other: Ansible puts the project on nobody's path.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
+from filter_plugins.accounts import (
+    declared_roles,
+    email_problem,
+    password_policy_problems,
+    role_capabilities_problems,
+    role_problems,
+)
 from filter_plugins.container import MTU_OPTION
 from filter_plugins.formats import bytes_from_size
 from filter_plugins.ipv6 import bind_address_problem, bind_addresses, prefix_problem, range_problems, wanted
@@ -114,8 +121,7 @@ LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 RELEASE_VERSION = re.compile(r"[0-9]+\.[0-9]+(\.[0-9]+)?(-[A-Za-z0-9]+)?")
 RATE = re.compile(r"[1-9][0-9]{0,5}r/[sm]")
 TABLE_PREFIX = re.compile(r"[A-Za-z0-9_]{1,20}")
-ACCOUNT_KEYS = ("display_name", "email", "password", "role")
-WORDPRESS_ROLES = ("administrator", "editor", "author", "contributor", "subscriber")
+ACCOUNT_KEYS = ("display_name", "email", "password", "password_policy", "role")
 # Names of sites that something of the stack has already, with what that is.
 RESERVED_SITES = {
     "cron": "the container wordpress-cron runs the scheduled events of all sites",
@@ -590,6 +596,7 @@ def one_site_problems(place: str, site: Mapping[str, Any]) -> list[str]:
     if "theme" in site and not (isinstance(site["theme"], str) and re.fullmatch(SLUG, site["theme"])):
         problems.append(f"{place}.theme: {shown(site['theme'])}: must be a theme's directory name")
     problems += site_option_problems(f"{place}.options", site.get("options"))
+    problems += role_capabilities_problems(f"{place}.role_capabilities", site.get("role_capabilities"))
     problems += site_package_problems(place, site)
     problems += multisite_problems(place, site)
     problems += privilege_problems(f"{place}.database_privileges", site.get("database_privileges"))
@@ -636,7 +643,7 @@ def user_problems(place: str, site: Mapping[str, Any]) -> list[str]:
     logins: dict[str, str] = {}
     addresses: dict[str, str] = {}
     for where, login, account, role in accounts:
-        problems += account_problems(where, login, account, role)
+        problems += account_problems(where, login, account, role, site)
         for seen, key, value in ((logins, "login", login), (addresses, "email", account.get("email"))):
             folded = str(value).casefold()
             if value and folded in seen:
@@ -650,19 +657,23 @@ def unknown_keys(user: Mapping[Any, Any]) -> list[Any]:
     return [key for key in user if key not in ACCOUNT_KEYS]
 
 
-def account_problems(where: str, login: Any, account: Mapping[str, Any], role: Any) -> list[str]:
+def account_problems(
+    where: str, login: Any, account: Mapping[str, Any], role: Any, site: Mapping[str, Any]
+) -> list[str]:
     """Check one WordPress account; whoever administers a site must not be found by guessing "admin"."""
     problems = []
     if not isinstance(login, str) or not LOGIN.fullmatch(login):
         problems.append(f"{where}: login {shown(login)}: must be 1 to 60 letters, digits and . _ - @")
-    elif role == "administrator" and "admin" in login.casefold():
+    elif "administrator" in declared_roles(role) and "admin" in login.casefold():
         problems.append(f'{where}: login {shown(login)}: an administrator\'s login must not contain "admin"')
     email = account.get("email")
     match = EMAIL.fullmatch(email) if isinstance(email, str) and len(email) <= 100 else None
     if not match or domain_problem(match["domain"].lower()):
         problems.append(f"{where}.email: {shown(email)}: must be an e-mail address")
-    if role not in WORDPRESS_ROLES:
-        problems.append(f"{where}.role: {shown(role)}: must be one of {', '.join(WORDPRESS_ROLES)}")
+    elif kept := email_problem(str(email)):
+        problems.append(f"{where}.email: {shown(email)}: {kept}")
+    problems += role_problems(f"{where}.role", role, site)
+    problems += password_policy_problems(where, account)
     # Nothing, as for any other field: left as it is.
     name = account.get("display_name")
     wrong = None if name is None else display_name_problem(name)

@@ -186,8 +186,11 @@ def rotatable_secrets(
             login: (f"{place}.users.{login}", account) for login, account in (fields.get("users") or {}).items()
         }
         for login, (where, account) in accounts.items():
-            own = bool(account.get("password"))
-            add(f"wordpress/{site}/{login}", "user", f"{where}.password" if own else "", site=site, login=login)
+            variable = f"{where}.password" if account.get("password") else ""
+            # Whoever may choose a password has one that no version makes.
+            if account.get("password_policy") == "initial":
+                variable = f"{where}.password_policy"
+            add(f"wordpress/{site}/{login}", "user", variable, site=site, login=login)
         add(f"wordpress/{site}/salts", "salts", site=site, login=administrator["login"])
     for name, tool in tools.items():
         variable = f"{name}_password"
@@ -254,6 +257,11 @@ def _plan_problem(secrets: Mapping[str, Mapping[str, Any]], path: str, name: str
         return "\n".join([f"There is no secret {name}. Those of this stack are:", *lines])
     if name != ALL and secrets[name]["given"]:
         variable = secrets[name]["given"]
+        if variable.endswith(".password_policy"):
+            return (
+                f"{name} is the user's own after the first login ({variable} is initial): they change it in "
+                "their profile; `enforced` for a run gives the declared one again."
+            )
         return f"{name} is not derived, {variable} gives it: change that variable and run `make up`."
     return ""
 
@@ -279,6 +287,8 @@ def rotation_report(plan: Mapping[str, Mapping[str, Any]], step: str) -> list[st
 
 
 def _line(name: str, fields: Mapping[str, Any], version: int, step: str | None) -> str:
+    if fields["given"].endswith(".password_policy"):
+        return f"{name}: the user's own ({fields['given']})"
     if fields["given"]:
         return f"{name}: given by {fields['given']}"
     return f"{name}: version {version}" + (f", unfinished: {step}" if step else "")

@@ -12,6 +12,7 @@ control character, unless `LINES` names its variable; and no number is infinite 
 from __future__ import annotations
 
 import functools
+import html
 import ipaddress
 import json
 import math
@@ -255,6 +256,7 @@ ELSEWHERE: dict[str, str] = {
     "site.options": "site_option_problems",
     "site.security_headers": "site_header_problems",
     "site.plugins": "site_package_problems",
+    "site.role_capabilities": "role_capabilities_problems",
     "site.smtp": "mail_problems",
     "site.table_prefix": "one_site_problems",
     "site.theme": "one_site_problems",
@@ -534,8 +536,34 @@ def site_option_problems(place: str, options: Any) -> list[str]:
         elif folded == "default_role" and isinstance(value, str) and value.strip().casefold() == "administrator":
             problems.append(f"{here}: {shown(value)}: whoever registers would own the site: take another role")
         seen.setdefault(folded, name)
-        problems += _option_value_problems(here, value)
+        problems += _option_value_problems(here, value) or _kept_option_problems(here, folded, value)
     return problems
+
+
+NUMBER_OPTIONS = re.compile(
+    r"(thumbnail|medium|medium_large|large)_size_[wh]|default_(category|email_category|link_category)"
+    r"|page_(for_posts|on_front)"
+    r"|close_comments_days_old|comment_max_links|comments_per_page|mailserver_port|rss_excerpt_length|site_icon"
+    r"|start_of_week|thread_comments_depth|wp_page_for_privacy_policy"
+)
+"""Options of which WordPress keeps a whole number that is not negative, whatever is given."""
+COUNT_OPTIONS = frozenset({"posts_per_page", "posts_per_rss"})
+"""Those of which it keeps a number of posts: at least one, or -1 for all."""
+SWITCH_OPTIONS = frozenset({"blog_public", "users_can_register"})
+
+
+def _kept_option_problems(place: str, name: str, value: Any) -> list[str]:
+    """Check a value of which WordPress would keep another one without a word."""
+    text_ = str(int(value)) if isinstance(value, bool) else str(value).strip()
+    if NUMBER_OPTIONS.fullmatch(name) and not re.fullmatch(r"[0-9]{1,10}", text_):
+        return [f"{place}: {shown(value)}: must be a whole number from 0; WordPress keeps nothing else"]
+    if name in COUNT_OPTIONS and not re.fullmatch(r"-1|[1-9][0-9]{0,9}", text_):
+        return [f"{place}: {shown(value)}: must be a whole number from 1, or -1 for all; WordPress keeps nothing else"]
+    if name in SWITCH_OPTIONS and text_ not in ("0", "1"):
+        return [f"{place}: {shown(value)}: must be 0 or 1; WordPress keeps nothing else"]
+    if name in ("default_comment_status", "default_ping_status", "default_pingback_flag") and text_ == "":
+        return [f"{place}: {shown(value)}: must be open or closed; WordPress keeps nothing else"]
+    return []
 
 
 def _option_value_problems(place: str, value: Any) -> list[str]:
@@ -557,6 +585,9 @@ def _option_value_problems(place: str, value: Any) -> list[str]:
 # --- Texts that WordPress changes -----------------------------------------------------------------------------------
 
 
+LONGEST_NAME = 250
+
+
 def kept_text(value: str) -> str:
     """Return what WordPress makes of a name that people see (its `sanitize_text_field`)."""
     text_ = re.sub(r"<(?=[A-Za-z/!?])[^>]*>?", "", value)
@@ -572,9 +603,9 @@ def display_name_problem(value: Any) -> str | None:
         return "must be text that is not empty (without it WordPress's own choice stays)"
     if CONTROL.search(value):
         return "must not contain line breaks or other control characters"
-    # The column's length.
-    if len(value) > 250:
-        return "must have at most 250 characters"
+    # The column's length; what HTML writes otherwise is stored so.
+    if len(html.escape(html.unescape(value), quote=False)) > LONGEST_NAME:
+        return f"must have at most {LONGEST_NAME} characters (&, < and > count as 4 or 5)"
     kept = kept_text(value)
     return None if kept == value else f"WordPress would make {shown(kept)} of it: write that"
 

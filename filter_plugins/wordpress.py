@@ -28,18 +28,21 @@ def wordpress_change(change: Mapping[str, Any]) -> str:
     return f"{what}: {shown[0]} -> {shown[1]}{places}"
 
 
-def wordpress_questions(states: Mapping[str, Mapping[str, Any]], reconciler: list[str]) -> list[dict[str, Any]]:
+def wordpress_questions(
+    states: Mapping[str, Mapping[str, Any]], reconciler: list[str], look: Any = False
+) -> list[dict[str, Any]]:
     """Ask each site what it differs in: the reconciler in its check mode.
 
     :param states: site name to its declared state, as the reconciler takes it.
     :param reconciler: its command.
+    :param look: whether they also list what widens access and is nobody's declaration.
     """
     return [
         {
             "container": f"wordpress-{name}",
             "argv": reconciler,
             "user": "wordpress",
-            "stdin": json.dumps({**state, "check": True}),
+            "stdin": json.dumps({**state, "check": True, "look": bool(look)}),
         }
         for name, state in states.items()
     ]
@@ -63,7 +66,7 @@ def wordpress_unchanged(answers: Mapping[str, Mapping[str, Any]], sites: Iterabl
     return [
         result
         for result, report in zip(results, reports, strict=True)
-        if report.get("changed") is False and not report.get("missing")
+        if result["rc"] == 0 and report.get("changed") is False and not report.get("missing")
     ]
 
 
@@ -102,8 +105,22 @@ def wordpress_missing(results: Iterable[Mapping[str, Any]]) -> list[dict[str, st
 
 def wordpress_foreign(results: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
     """List the plugins and themes on each site's volume that nobody declares, for sites that have any."""
-    found = {result["item"]["key"]: _report(result).get("foreign") or [] for result in results}
-    return {site: names for site, names in found.items() if names}
+    return _lists(results, "foreign")
+
+
+def wordpress_notes(results: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """List what a run passes on without calling it a change: what plugins said, and values that WordPress alters."""
+    return _lists(results, "notes")
+
+
+def wordpress_worth_a_look(results: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """List, in sentences, what widens access to each site and is nobody's declaration, for sites that have any."""
+    return _lists(results, "worth_a_look")
+
+
+def _lists(results: Iterable[Mapping[str, Any]], field: str) -> dict[str, list[str]]:
+    found = {result["item"]["key"]: _report(result).get(field) or [] for result in results}
+    return {site: lines for site, lines in found.items() if lines}
 
 
 def wordpress_last(results: Iterable[Mapping[str, Any]], again: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -118,8 +135,18 @@ def _silence(result: Mapping[str, Any]) -> str:
 
 
 def _report(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the reconciler's report; empty where it failed."""
-    return dict(json.loads(result["stdout"])) if result.get("rc", 1) == 0 else {}
+    """Read the reconciler's report; empty where it ended without one.
+
+    One that was refused something has done the rest and reports that, too; its status says that it failed.
+    """
+    text = str(result.get("stdout") or "")
+    if result.get("rc", 1) == 0:
+        return dict(json.loads(text))
+    try:
+        report = json.loads(text)
+    except ValueError:
+        return {}
+    return report if isinstance(report, dict) else {}
 
 
 class FilterModule:
@@ -132,8 +159,10 @@ class FilterModule:
             "wordpress_foreign": wordpress_foreign,
             "wordpress_last": wordpress_last,
             "wordpress_missing": wordpress_missing,
+            "wordpress_notes": wordpress_notes,
             "wordpress_problems": wordpress_problems,
             "wordpress_questions": wordpress_questions,
             "wordpress_reasons": wordpress_reasons,
             "wordpress_unchanged": wordpress_unchanged,
+            "wordpress_worth_a_look": wordpress_worth_a_look,
         }

@@ -379,7 +379,7 @@ for ($i = 0; !is_file("$directory/mode.reached"); $i++) {
 $settings = [
     'host' => '127.0.0.1', 'port' => (int) $port, 'prefix' => $declared['prefix'] . 'test-' . bin2hex(random_bytes(4)) . ':',
     // Longer than a site's: on a busy machine the proxy takes its time.
-    'directory' => $directory, 'timeout' => 0.6,
+    'directory' => $directory, 'timeout' => 0.6, 'machine' => "$directory/idle",
 ] + $declared;
 // Nothing of the drop-in may reach WordPress's error handlers.
 set_error_handler(static function (int $level, string $message, string $file, int $line): bool {
@@ -446,14 +446,53 @@ $cases['a value of a megabyte comes back'] = static function (): void {
     demand(wp_cache_get('big') === $value, 'it is another');
     wp_cache_delete('big');
 };
+$large = [
+    'that compresses well' => str_repeat('harbour ', 700000), 'in pieces' => random_bytes(5 * 1024 * 1024 + 7),
+    'in a list' => ['text' => str_repeat('x', 3 * 1024 * 1024), 'more' => random_bytes(2 * 1024 * 1024)],
+];
+foreach ($large as $name => $value) {
+    $cases["a value of several MiB comes back for others: $name"] = static function () use ($value): void {
+        request(['timeout' => 5]);
+        foreach (['default', 'transient', 'site-transient'] as $group) {
+            same(true, wp_cache_set('key', $value, $group, 600));
+        }
+        request(['timeout' => 5]);
+        foreach (['default', 'transient', 'site-transient'] as $group) {
+            demand(wp_cache_get('key', $group) === $value, "another value in $group");
+        }
+        wp_cache_set('key', 'small');
+        request();
+        same('small', wp_cache_get('key'));
+        request();
+        same(true, wp_cache_delete('key', 'transient'));
+        request();
+        same(false, wp_cache_get('key', 'transient'));
+    };
+}
+$cases['a value of which a piece has gone is none'] = static function (): void {
+    request(['timeout' => 5]);
+    wp_cache_set('key', random_bytes(3 * 1024 * 1024));
+    $name = last_name();
+    foreach (sent() as ['command' => $command]) {
+        if (str_starts_with($command[1] ?? '', "$name\0") && str_ends_with($command[1], ':1')) {
+            redis()->unlink($command[1]);
+        }
+    }
+    request(['timeout' => 5]);
+    same(false, wp_cache_get('key', '', false, $found));
+    same(false, $found);
+};
 $cases['a value that is too large for Redis lives for the request, and replaces what was there'] = static function (): void {
-    wp_cache_set('big', 'small');
-    $value = str_repeat('x', 5 * 1024 * 1024);
-    same(true, wp_cache_set('big', $value));
-    demand(wp_cache_get('big') === $value, 'it is another');
-    same('up', $GLOBALS['wp_object_cache']->info()['state']);
-    request();
-    same(false, wp_cache_get('big'));
+    request(['timeout' => 5]);
+    $value = random_bytes(9 * 1024 * 1024);
+    foreach (['default' => true, 'transient' => false, 'site-transient' => false] as $group => $said) {
+        wp_cache_set('key', 'small', $group);
+        same($said, wp_cache_set('key', $value, $group), "in $group");
+        same([$said, true], array_values(wp_cache_set_multiple(['key' => $value, 'other' => 1], $group)), "several in $group");
+        demand(wp_cache_get('key', $group) === $value, 'another value');
+    }
+    request(['timeout' => 5]);
+    same([false, false, false], [wp_cache_get('key'), wp_cache_get('key', 'transient'), wp_cache_get('key', 'site-transient')]);
 };
 $cases['a function cannot be stored: it lives for the request, and replaces what was there'] = static function (): void {
     wp_cache_set('key', 'old');
@@ -1085,7 +1124,45 @@ $cases['a request with many questions ends quickly while Redis is slow'] = stati
         }
     });
     demand($took < 8.0, sprintf('it took %.2f s', $took));
-    same('down', $cache->info()['state']);
+    same(['up', true], [$cache->info()['state'], $cache->info()['late']]);
+};
+$cases['a request that asks no more passes on its changes, and nobody else gives Redis up'] = static function () use ($directory): void {
+    wp_cache_set_multiple(['changed' => 'old', 'deleted' => 'old', 'kept' => 'old']);
+    $cache = request();
+    wp_cache_get('connect first');
+    proxy_shall('slow 250');
+    for ($i = 0; !$cache->info()['late']; $i++) {
+        demand($i < 40, 'it asks for ever');
+        wp_cache_get("key-$i");
+    }
+    same([], sent(static fn () => same([false, true], [wp_cache_get('kept'), wp_cache_add('added', 1)])));
+    same([true, true, false], [wp_cache_set('changed', 'new'), wp_cache_delete('deleted'), is_file("$directory/.pressdock-cache-down")]);
+    proxy_shall('pass');
+    same(['new', false, 'old'], elsewhere('return array_map(wp_cache_get(...), ["changed", "deleted", "kept"]);'));
+};
+foreach (['busy' => ['up', '9.75 3.1 1 2/99 7'], 'suddenly busy' => ['up', '0.1 0.1 0.1 11/99 7'], 'idle' => ['down', '0.9 1 1 1/99 7']] as $how => [$state, $load]) {
+    $cases["a late reply on a machine that is $how: $state"] = static function () use ($directory, $state, $load): void {
+        $machine = "$directory-machine";
+        mkdir("$machine/proc", 0700, true);
+        mkdir("$machine/sys/devices/system/cpu", 0700, true);
+        try {
+            file_put_contents("$machine/proc/loadavg", $load);
+            file_put_contents("$machine/sys/devices/system/cpu/online", "0,3\n");
+            wp_cache_set('key', 'x');
+            $cache = request(['timeout' => 0.15, 'machine' => $machine]);
+            proxy_shall('slow 300');
+            wp_cache_get('key');
+            same($state, $cache->info()['state']);
+        } finally {
+            exec('rm -r ' . escapeshellarg($machine));
+        }
+    };
+}
+$cases['a transient that Redis does not take is not said to be kept'] = static function (): void {
+    proxy_shall('refuse');
+    request();
+    same([true, false, false], [wp_cache_set('key', 1), wp_cache_set('key', 1, 'transient'), wp_cache_set('key', 1, 'site-transient', 60)]);
+    same(1, wp_cache_get('key', 'transient'), 'in this request');
 };
 $cases['a connection that breaks in the middle of an exchange is no harm'] = static function (): void {
     wp_cache_set('key', 'x');

@@ -189,3 +189,63 @@ def test_site(tmp_path: Path) -> None:
         f"blog.plugins[1].path: {tmp_path / 'none'}: is not a directory on this machine"
     ]
     assert packages.package_slugs(good["plugins"]) == ["akismet", "crane"]
+
+
+# --- What a release leaves out --------------------------------------------------------------------------------------
+
+
+def released(tmp_path: Path, exclude: list[str], ignored: str | None = None) -> set[str]:
+    """Return the files of a plugin's working directory that belong to its package."""
+    files = [
+        "crane.php",
+        "inc/a.js",
+        "inc/a.js.map",
+        "tests/t.php",
+        "inc/tests/t.php",
+        "node_modules/x/i.js",
+        "docs/keep.md",
+        "docs/x.md",
+    ]
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("<?php\n/* Plugin Name: Crane\nVersion: 4.2 */")
+    (tmp_path / "node_modules/.bin").mkdir(exist_ok=True)
+    (tmp_path / "node_modules/.bin/x").unlink(missing_ok=True)
+    (tmp_path / "node_modules/.bin/x").symlink_to("../x/i.js")
+    if ignored is not None:
+        (tmp_path / ".distignore").write_text(ignored)
+    declared = {"slug": "crane", "path": str(tmp_path), "exclude": exclude}
+    assert packages.package_problems("p", declared) == []
+    return set(packages.read_package("plugin", declared)[1])
+
+
+def test_excluded_files_are_no_part_of_a_package(tmp_path: Path) -> None:
+    whole = {"crane.php", "inc/a.js", "inc/a.js.map", "inc/tests/t.php", "docs/keep.md", "docs/x.md"}
+    assert released(tmp_path, ["node_modules/", "/tests"]) == whole
+    assert released(tmp_path, ["node_modules", "tests", "*.map"]) == {
+        "crane.php",
+        "inc/a.js",
+        "docs/keep.md",
+        "docs/x.md",
+    }
+    assert released(tmp_path, ["node_modules", "inc/**/t.php", "docs/*", "!docs/keep.md"]) == whole - {
+        "inc/tests/t.php", "docs/x.md",
+    } | {"tests/t.php"}  # fmt: skip
+
+
+def test_what_a_release_would_leave_out_is_left_out(tmp_path: Path) -> None:
+    found = released(tmp_path, [], "# of our releases\n\nnode_modules\n/docs\n")
+    assert found == {"crane.php", "inc/a.js", "inc/a.js.map", "tests/t.php", "inc/tests/t.php"}
+
+
+def test_a_link_that_is_not_excluded_names_the_way(tmp_path: Path) -> None:
+    with pytest.raises(packages.PackageError, match=r"leave it out by exclude, for example \[node_modules\]"):
+        released(tmp_path, ["tests"])
+
+
+@pytest.mark.parametrize("exclude", ["node_modules", [""], ["/"], [5], None])
+def test_patterns_that_are_none(exclude: Any) -> None:
+    (found,) = packages.package_problems("p", {"slug": "crane", "path": "x", "exclude": exclude})
+    assert found.startswith("p.exclude: must be a list of patterns")
+    (found,) = packages.package_problems("p", {"slug": "crane", "zip": "x.zip", "exclude": ["tests"]})
+    assert found == "p.exclude: is of a path; an archive is taken whole"

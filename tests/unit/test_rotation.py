@@ -30,7 +30,11 @@ SITES: dict[str, Any] = {
     "blog": {
         "domain": "blog.example.org",
         "administrator": {"login": "captain"},
-        "users": {"mate": {"password": "a given one, long"}, "cook": {}},
+        "users": {
+            "mate": {"password": "a given one, long"},
+            "cook": {},
+            "boy": {"password_policy": "initial", "password": "the first one, long"},
+        },
     },
     "shop": {"domain": "shop.example.org", "administrator": {"login": "purser"}, "ftp_password": "another given one"},
 }
@@ -66,7 +70,8 @@ def versions(entries: dict[str, Any] | None = None, **declared: dict[str, Any]) 
 def test_secrets_go_by_the_names_that_they_are_derived_by(secrets: dict[str, Any]) -> None:
     assert list(secrets) == [
         "database/blog", "database/shop", "redis/blog", "redis/health-check", "ftp/blog", "ftp/shop",
-        "wordpress/blog/captain", "wordpress/blog/mate", "wordpress/blog/cook", "wordpress/blog/salts",
+        "wordpress/blog/captain", "wordpress/blog/mate", "wordpress/blog/cook", "wordpress/blog/boy",
+        "wordpress/blog/salts",
         "wordpress/shop/purser", "wordpress/shop/salts", "tool/adminer", "tool/cadvisor",
     ]  # fmt: skip
     assert [name for name, fields in secrets.items() if fields["overlap"]] == [
@@ -75,6 +80,7 @@ def test_secrets_go_by_the_names_that_they_are_derived_by(secrets: dict[str, Any
     assert {name: fields["given"] for name, fields in secrets.items() if fields["given"]} == {
         "ftp/shop": "wordpress_sites.shop.ftp_password",
         "wordpress/blog/mate": "wordpress_sites.blog.users.mate.password",
+        "wordpress/blog/boy": "wordpress_sites.blog.users.boy.password_policy",
         "tool/cadvisor": "cadvisor_password",
     }
     assert secrets["tool/adminer"]["url"] == "https://blog.example.org:8443/adminer/"
@@ -404,3 +410,12 @@ def test_web_server_is_asked_under_the_name_that_it_serves(door: int, monkeypatc
     attempt = {"url": "https://t/", "login": "keeper", "password": "right"}
     assert module.outcome("127.0.0.1", door, attempt, 0) == "too many requests"
     assert outcome("right", 1).startswith("no answer")
+
+
+def test_a_password_that_is_the_user_s_own_is_not_rotated(secrets: dict[str, Any]) -> None:
+    """A new version would be refused for ever, and prove nothing."""
+    found = rotation.rotation_plan(secrets, versions(), PATH, "wordpress/blog/boy")
+    assert found["problem"].startswith("wordpress/blog/boy is the user's own after the first login")
+    place = "wordpress_sites.blog.users.boy.password_policy"
+    assert f"wordpress/blog/boy: the user's own ({place})" in found["lines"]
+    assert "wordpress/blog/boy" not in rotation.rotation_plan(secrets, versions(), PATH, "all")["secrets"]

@@ -14,10 +14,12 @@ from filter_plugins.wordpress import (
     wordpress_foreign,
     wordpress_last,
     wordpress_missing,
+    wordpress_notes,
     wordpress_problems,
     wordpress_questions,
     wordpress_reasons,
     wordpress_unchanged,
+    wordpress_worth_a_look,
 )
 
 CANARY = "canary-5519-secret"
@@ -116,7 +118,9 @@ def test_questions_only_compare() -> None:
     (question,) = wordpress_questions({"blog": {"title": "Ahoi", "check": False}}, ["php", "x.php"])
     assert question["container"] == "wordpress-blog"
     assert question["argv"] == ["php", "x.php"]
-    assert json.loads(question["stdin"]) == {"title": "Ahoi", "check": True}
+    assert json.loads(question["stdin"]) == {"title": "Ahoi", "check": True, "look": False}
+    (question,) = wordpress_questions({"blog": {"look": False}}, ["php", "x.php"], look=True)
+    assert json.loads(question["stdin"]) == {"check": True, "look": True}
 
 
 def test_unchanged_sites_are_those_that_answered_so() -> None:
@@ -130,8 +134,30 @@ def test_unchanged_sites_are_those_that_answered_so() -> None:
         "wordpress-other": answer(changed=True, changes=[{"what": "a", "from": "b", "to": "c"}]),
         "wordpress-lacking": answer(missing=["abcd"]),
         "wordpress-broken": answer(rc=1),
+        "wordpress-refused": answer(rc=1, changed=True, refused=["plugin x: no"]),
         "mariadb": answer(),
     }
-    unchanged = wordpress_unchanged(answers, ["same", "other", "lacking", "broken", "silent"])
+    unchanged = wordpress_unchanged(answers, ["same", "other", "lacking", "broken", "refused", "silent"])
     assert [entry["item"]["key"] for entry in unchanged] == ["same"]
     assert wordpress_foreign(unchanged) == {"same": ["plugin x"]}
+
+
+def test_what_was_done_besides_a_refusal_is_reported() -> None:
+    """The status says that the site failed; its report says what has changed all the same."""
+    report = {
+        "changed": True,
+        "changes": [{"what": "plugin y", "from": "inactive", "to": "active"}],
+        "notes": ["plugin y: x"],
+    }
+    refused = {**result("blog"), "rc": 1, "stdout": json.dumps(report), "stderr": "plugin x: no\nplugin z: neither\n"}
+    assert wordpress_changes([refused]) == {"blog": ['plugin y: "inactive" -> "active"']}
+    assert wordpress_notes([refused]) == {"blog": ["plugin y: x"]}
+    assert wordpress_problems([refused]) == ["blog: plugin x: no\nplugin z: neither"]
+    for text in ("", "[]", "half a {"):
+        assert wordpress_changes([{**refused, "stdout": text}]) == {}
+
+
+def test_what_is_worth_a_look_is_listed_by_site() -> None:
+    looked = result("blog")
+    looked["stdout"] = json.dumps({"changed": False, "worth_a_look": ["user x administers the site"]})
+    assert wordpress_worth_a_look([looked, result("shop")]) == {"blog": ["user x administers the site"]}

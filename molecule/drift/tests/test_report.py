@@ -18,6 +18,18 @@ from tests.support.stack import Stack
 MARKET = "/srv/harbour/quayside/volumes/sites/market/wp-content"
 UPLOAD = f"{MARKET}/uploads/shell.php"
 STOWAWAY = f"{MARKET}/plugins/stowaway"
+INTRUDER = (
+    "INSERT INTO wharf_market.stall_users (user_login, user_email, user_registered)"
+    " VALUES ('boarder', 'boarder@example.test', '2025-05-05');"
+    "INSERT INTO wharf_market.stall_usermeta (user_id, meta_key, meta_value)"
+    " SELECT ID, 'stall_capabilities', 'a:1:{s:13:\"administrator\";b:1;}'"
+    " FROM wharf_market.stall_users WHERE user_login = 'boarder'"
+)
+INTRUDER_GONE = (
+    "DELETE m, u FROM wharf_market.stall_usermeta m JOIN wharf_market.stall_users u ON u.ID = m.user_id"
+    " WHERE u.user_login = 'boarder'"
+)
+LOOK = "user boarder administers the site (administrator), and nobody declares it; registered 2025-05-05 00:00:00"
 
 
 @pytest.fixture
@@ -120,6 +132,7 @@ def test_differences_are_told_and_left(runs: Runs, stack: Stack, tmp_path: Path)
         "docker exec quayside-mariadb mariadb -e %s",
         "UPDATE wharf_market.stall_options SET option_value = 'Gekapert' WHERE option_name = 'blogname'",
     )
+    stack.host.check_output("docker exec quayside-mariadb mariadb -e %s", INTRUDER)
     stack.host.check_output(
         "docker exec quayside-mariadb mariadb -e %s", "ALTER USER wharf_harbour@'%' IDENTIFIED BY 'known to others'"
     )
@@ -138,15 +151,17 @@ def test_differences_are_told_and_left(runs: Runs, stack: Stack, tmp_path: Path)
         ("site harbour", "could not be compared: the database wharf_harbour at mariadb"): (None, None),
         ("site market", "option blogname"): ('"Der Markt"', '"Gekapert"'),
         ("site market", "plugin stowaway: not declared, left alone"): (None, None),
+        ("site market", "worth a look: " + LOOK): (None, None),
         ("stack", "container quayside-wordpress-market is unhealthy"): (None, None),
         ("stack", "/srv/harbour/quayside/secrets/redis/users.acl: mode"): (None, None),
     }
     assert next(entry["since"] for entry in differences if entry["part"] == "container adminer")
-    assert "instance: 8 differences" in output
+    assert "instance: 9 differences" in output
     now = runs.engine_now()
     assert {n: s.comparable["status"] for n, s in now.items()} == {n: s.comparable["status"] for n, s in before.items()}
     assert stack.host.file("/srv/harbour/quayside/secrets/redis/users.acl").mode == 0o444
     stack.host.check_output("rmdir %s", STOWAWAY)
+    stack.host.check_output("docker exec quayside-mariadb mariadb -e %s", INTRUDER_GONE)
     runs.converge()
     assert report(runs, tmp_path)[:2] == (0, [])
 

@@ -230,6 +230,12 @@ def test_no_site_s_schema_is_old(network: Site) -> None:
     assert set(network.wordpress(versions)) == {network.wordpress("$GLOBALS['wp_db_version']")}
 
 
+def test_plugin_for_networks_is_active_on_all_sites(inseln: Site, visitor: Visitor) -> None:
+    assert inseln.wordpress("array_keys(get_site_option('active_sitewide_plugins'))") == ["flotte/flotte.php"]
+    assert inseln.wordpress("get_option('active_plugins')") == []
+    assert "<!-- flotte of site 2 -->" in visitor.get("inseln.example.test/nord/").body
+
+
 def test_single_site_is_none(einzel: Site) -> None:
     assert einzel.wordpress("is_multisite()") is False
     assert "netz_blogs" not in einzel.sql("SHOW TABLES")
@@ -241,6 +247,11 @@ def test_repair_named_what_differed(runs: Runs) -> None:
     for words in (
         'network option site_admins: ["lotse", "steuermann"] -> ["kapitaen"]',
         'network: domain: "elsewhere.example.test" -> "kanal.example.test:8446"',
+        'site 2 of the network: address: "inseln.example.test:8446/sued-2/" -> "inseln.example.test:8446/nord/"',
+        'site 3 of the network: address: "inseln.example.test:8446/nord/" -> "inseln.example.test:8446/sued-2/"',
+        'network option active_sitewide_plugins: "no list" -> "made anew"',
+        'site 3 of the network: option netz_3_user_roles: "no list" -> "made anew',
+        'plugin flotte: "inactive" -> "active"',
         "site 2 of the network: home",
         "site 3 of the network: database schema",
         'sub-site sued-2: archived: "1" -> "0"',

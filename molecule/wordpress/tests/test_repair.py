@@ -49,12 +49,19 @@ DRIFT = {
         'option timezone_string: "UTC" -> "America/St_Johns"',
         'option permalink_structure: "/%postname%/" -> "/archives/%post_id%"',
         'option thumbnail_size_w: "321" -> "123"',
+        'user patron: user_email: "vendeur@example.test" -> "patron@example.test"',
         'user patron: role: "subscriber" -> "administrator"',
+        'user vendeur: user_email: "patron@example.test" -> "vendeur@example.test"',
         "user vendeur: password",
         'theme: "fremd" -> "twentytwentyfive"',
     ],
     "brache": [
         'object cache drop-in: "from the image" -> none',
+        'option active_plugins: "no list" -> "made anew; what it held is kept in option pressdock_corrupt_active_plug',
+        'option hafen_user_roles: "no list" -> ',
+        'option sticky_posts: "no list" -> ',
+        'roles: none -> "those of WordPress"',
+        'user knecht: own capability manage_options: "granted" -> none',
         'theme: "twentytwentyfive of /themes" -> "twentytwentyfive"',
     ],
 }
@@ -119,6 +126,17 @@ def test_foreign_code_is_named_and_stays(stack: Stack, runs: Runs) -> None:
     assert "- plugin index.php" not in output
     assert "- drop-in object-cache.php" not in output
     assert "- drop-in advanced-cache.php" not in output
+
+
+def test_what_a_broken_list_held_is_kept(brache: Site) -> None:
+    broken = 'a:1:{i:0;s:50:"broken'
+    assert brache.option("pressdock_corrupt_sticky_posts") == broken
+    assert brache.wordpress("[get_option('active_plugins'), array_keys(wp_roles()->roles)[0]]") == [[], "administrator"]
+
+
+def test_a_password_of_one_s_own_stays(brache: Site) -> None:
+    """The drift has changed it as a profile page does; of others it is the declared one again."""
+    assert brache.logs_in("knecht", "of my own")
 
 
 def test_shipped_theme_is_the_image_s(brache: Site) -> None:

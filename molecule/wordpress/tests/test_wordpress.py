@@ -81,13 +81,13 @@ def test_users(hafen: Site, laden: Site) -> None:
         "array_map(fn ($u) => [$u->user_login, $u->user_email, array_values($u->roles), $u->display_name], get_users())"
     )
     assert sorted(hafen.wordpress(users)) == [
-        ["heizer", "heizer@example.test", ["contributor"], "heizer"],
+        ["heizer", "heizer@example.test", ["contributor"], "Meyer &amp; Söhne"],
         ["kapitaen", "kapitaen@example.test", ["administrator"], "Der Kapitän"],
         ["lotse", "lotse@example.test", ["editor"], "lotse"],
     ]
     assert sorted(laden.wordpress(users)) == [
         ["patron", "patron@example.test", ["administrator"], "patron"],
-        ["vendeur", "vendeur@example.test", ["author"], "vendeur"],
+        ["vendeur", "vendeur@example.test", ["author", "subscriber"], "vendeur"],
     ]
 
 

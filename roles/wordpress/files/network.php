@@ -21,6 +21,8 @@ final class Network
 {
     /** Beside the site's files: the network's type. */
     private const MARK = '.pressdock-network';
+    /** Network option: numbers of the declared sub-sites, by their names. */
+    public const SITES = 'pressdock_sites';
 
     private ?string $authority = null;
     private string $type = '';
@@ -114,14 +116,24 @@ final class Network
         $update('network: siteurl', $this->column("SELECT meta_value FROM $meta")[0] ?? null, "https://$new/",
             "UPDATE `{$prefix}sitemeta` SET meta_value = 'https://$new/' WHERE meta_key = 'siteurl' AND site_id = " . NETWORK_ID);
         $tables = $this->tables();
+        $declared = $this->declaredSites();
         $sites = $this->connection->query("SELECT blog_id, domain, path FROM `{$prefix}blogs` WHERE site_id = " . NETWORK_ID);
-        foreach ($sites->fetch_all(MYSQLI_ASSOC) as ['blog_id' => $id, 'domain' => $domain, 'path' => $path]) {
+        $sites = $sites->fetch_all(MYSQLI_ASSOC);
+        foreach ($sites as $site) {
+            // Another site has a declared one's address: NetworkSettings refuses that.
+            $declared = isset($declared[(int) $site['blog_id']]) ? $declared : array_filter($declared, fn (string|int $name): bool
+                => $this->address($name, $old) !== [$site['domain'], $site['path']]);
+        }
+        foreach ($sites as ['blog_id' => $id, 'domain' => $domain, 'path' => $path]) {
             $wanted = match (true) {
                 (int) $id === MAIN_SITE, $domain === $old => $new,
                 $this->type === 'subdomain' && str_ends_with($domain, ".$old") => substr($domain, 0, -strlen($old)) . $new,
                 default => $domain,
             };
             $wanted_path = (int) $id === MAIN_SITE ? '/' : $path;
+            if (isset($declared[(int) $id])) {
+                [$wanted, $wanted_path] = $this->address($declared[(int) $id], $new);
+            }
             $update("site $id of the network: address", $domain . $path, $wanted . $wanted_path,
                 "UPDATE `{$prefix}blogs` SET domain = '$wanted', path = '" . $this->connection->real_escape_string($wanted_path)
                 . "' WHERE blog_id = $id");
@@ -130,7 +142,7 @@ final class Network
             if ((int) $id === MAIN_SITE || !$inside || !in_array("{$prefix}{$id}_options", $tables, true)) {
                 continue;
             }
-            $url = rtrim("https://$wanted$path", '/');
+            $url = rtrim("https://$wanted$wanted_path", '/');
             foreach (['home', 'siteurl'] as $option) {
                 $found = $this->column("SELECT option_value FROM `{$prefix}{$id}_options` WHERE option_name = '$option'");
                 if ($found) {
@@ -146,6 +158,27 @@ final class Network
             $this->authority = $new;
             $this->moved = true;
         }
+    }
+
+    /**
+     * Returns the declared sub-sites by their numbers, as far as they have been made: an address that was changed, or exchanged with
+     * another one's, does not make another site of them.
+     *
+     * @return array<int, string>
+     */
+    private function declaredSites(): array
+    {
+        $stored = $this->column("SELECT meta_value FROM `{$this->prefix}sitemeta` WHERE meta_key = '" . self::SITES . "' AND site_id = "
+            . NETWORK_ID)[0] ?? '';
+        $known = @unserialize($stored, ['allowed_classes' => false]);
+        $known = array_filter(is_array($known) ? $known : [], is_int(...));
+        return array_flip(array_intersect_key($known, $this->declared->multisite['sites'] ?? []));
+    }
+
+    /** @return array{string, string} domain and path of a declared sub-site */
+    private function address(string|int $name, string $authority): array
+    {
+        return $this->type === 'subdomain' ? ["$name.$authority", '/'] : [$authority, "/$name/"];
     }
 
     /** Leaves the mark that wp-config.php looks at, or removes one that nothing stands behind. */
@@ -256,14 +289,45 @@ final class NetworkSettings
         $themes = (array) get_network_option(NETWORK_ID, 'allowedthemes');
         $this->option('allowedthemes', $themes + [$this->declared->theme => true]);
         foreach ($this->declared->multisite['sites'] as $name => $title) {
-            $this->site((string) $name, $title);
+            $this->report->attempt(fn () => $this->site((string) $name, $title));
         }
+        $this->rememberSites();
         $this->upgrade();
+    }
+
+    /** Keeps which site each declared name means: see Network::move(). */
+    private function rememberSites(): void
+    {
+        $known = [];
+        foreach (array_map(strval(...), array_keys($this->declared->multisite['sites'])) as $name) {
+            if ($site = $this->known($name) ?? $this->find($name)) {
+                $known[$name] = (int) $site->blog_id;
+            }
+        }
+        if (!$this->report->check && get_network_option(NETWORK_ID, Network::SITES) !== $known) {
+            update_network_option(NETWORK_ID, Network::SITES, $known);
+        }
+    }
+
+    /** Returns the site that a declared name has meant. */
+    private function known(string $name): ?\WP_Site
+    {
+        $sites = get_network_option(NETWORK_ID, Network::SITES);
+        return is_array($sites) && is_int($sites[$name] ?? null) ? get_site($sites[$name]) : null;
+    }
+
+    private function find(string $name): ?\WP_Site
+    {
+        $network = get_network(NETWORK_ID);
+        [$domain, $path] = is_subdomain_install() ? ["$name.$network->domain", '/'] : [$network->domain, "/$name/"];
+        return get_sites(['domain' => $domain, 'path' => $path, 'number' => 1, 'network_id' => NETWORK_ID])[0] ?? null;
     }
 
     private function option(string $name, mixed $wanted): void
     {
         $current = get_network_option(NETWORK_ID, $name);
+        // An address, for example, is stored as WordPress writes it.
+        $wanted = is_array($wanted) ? $wanted : sanitize_option($name, $wanted);
         if (is_array($wanted) ? $current !== $wanted : (string) $current !== (string) $wanted) {
             $this->report->change("network option $name", $current, $wanted,
                 static fn () => update_network_option(NETWORK_ID, $name, $wanted));
@@ -274,7 +338,13 @@ final class NetworkSettings
     {
         $network = get_network(NETWORK_ID);
         [$domain, $path] = is_subdomain_install() ? ["$name.$network->domain", '/'] : [$network->domain, "/$name/"];
-        $found = get_sites(['domain' => $domain, 'path' => $path, 'number' => 1, 'network_id' => NETWORK_ID]);
+        [$known, $there] = [$this->known($name), $this->find($name)];
+        $others = (array) get_network_option(NETWORK_ID, Network::SITES, []);
+        if ($known && $there && $known->blog_id !== $there->blog_id && !in_array((int) $there->blog_id, $others, true)) {
+            throw new Problem("sub-site $name: it is site $known->blog_id, and its address $domain$path is that of site $there->blog_id,"
+                . ' which nobody declares: give that one another address, or remove it');
+        }
+        $found = array_values(array_filter([$known ?? $there]));
         $owner = get_user_by('login', $this->declared->users[0]['login']);
         // The addresses are given: WordPress would write http:// into those of sub-domains.
         $url = rtrim("https://$domain$path", '/');
@@ -390,15 +460,20 @@ function authority(string $url): string
  */
 function reconcile_again(string $document): array
 {
-    $process = proc_open([PHP_BINARY, __DIR__ . '/reconcile.php'], [['pipe', 'r'], ['pipe', 'w'], STDERR], $pipes);
+    // What it refuses is in its report, too, and told once.
+    $errors = tmpfile();
+    $process = proc_open([PHP_BINARY, __DIR__ . '/reconcile.php'], [['pipe', 'r'], ['pipe', 'w'], $errors], $pipes);
     fwrite($pipes[0], $document);
     fclose($pipes[0]);
     $report = (string) stream_get_contents($pipes[1]);
     fclose($pipes[1]);
-    if (proc_close($process) !== 0) {
-        // It has said why.
+    $failed = proc_close($process) !== 0;
+    $read = json_decode($report, true);
+    if ($failed && !is_array($read)) {
+        rewind($errors);
+        fwrite(STDERR, (string) stream_get_contents($errors));
         $GLOBALS['pressdock_finished'] = true;
         exit(1);
     }
-    return json_decode($report, true, 512, JSON_THROW_ON_ERROR);
+    return $read ?? throw new Problem('network: its first comparison has said nothing');
 }

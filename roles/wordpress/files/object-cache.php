@@ -12,7 +12,8 @@
  *     PRESSDOCK_CACHE = ['host' => 'redis', 'port' => 6379, 'user' => 'blog', 'password' => '...', 'prefix' => 'blog:',
  *                        'timeout' => 0.2]         seconds; without the constant values live for one request, as without
  *                                                  this file. 'directory' (default /tmp) is where processes of the site
- *                                                  leave word for each other
+ *                                                  leave word for each other, 'machine' (default empty) comes before the paths
+ *                                                  that tell how busy the machine is
  *     PRESSDOCK_CACHE_WRITE_ONLY = true            values in Redis are never believed, but changes are passed on
  *
  * How values are found. A value's name in Redis is
@@ -29,6 +30,13 @@
  *
  * How a broken Redis is survived. The first failure ends a request's dealings with Redis; from then on values live for
  * this request only. A file, BREAKER, makes other requests skip Redis for some seconds, then one of them tries again.
+ *
+ * How a busy machine is survived, on which Redis answers late like everything else. To give it up would make more work and, as changes are
+ * lost meanwhile, begin with an empty cache: busier still. So a reply may take as many times longer as there are processes for each
+ * processor. A request whose replies were late for too long asks no more, but passes its changes on: nothing is lost, and the next one asks.
+ *
+ * How large values are kept. What is longer than LARGEST is compressed, and cut into pieces if that is not enough: pieces are values of their
+ * own, whose names end in a word that is drawn for each writing, and the value's own name leads to them.
  *
  * How outdated values are avoided after that. A change that was not passed on (a set, a deletion, a flush) means that
  * Redis may hold something outdated. Two files without content tell, by their modification times, which are random
@@ -47,6 +55,11 @@ final class Pressdock_Cache_Server
 {
     /** Seconds for which a failure keeps all requests away. File times are whole seconds, so it may be one less. */
     private const PAUSE = 4;
+    /** How many times longer a reply may take on a busy machine: a visitor's patience ends there. */
+    private const BUSIEST = 5.0;
+    /** So many times the time of one reply may be lost by late ones: then a request asks no more, and then it sends nothing either. */
+    private const MOST_LATE = 3;
+    private const MUCH_TOO_LATE = 10;
     private const BREAKER = '/.pressdock-cache-down';
     private const LOST = '/.pressdock-cache-lost';
     private const TRUSTED = '/.pressdock-cache-trusted';
@@ -68,16 +81,21 @@ final class Pressdock_Cache_Server
     public readonly string $address;
 
     private ?Redis $redis = null;
+    /** Whether replies were late for so long that this request asks no more. Changes are passed on. */
+    public bool $late = false;
     private readonly float $timeout;
+    /** The same on a machine that is as busy as this one is now. */
+    private float $patience;
     private readonly string $directory;
     /** Seconds by which replies were later than a healthy server's. */
-    private float $late = 0.0;
+    private float $lateness = 0.0;
 
     /** @param array<string, mixed>|null $settings */
     public function __construct(#[SensitiveParameter] private readonly ?array $settings)
     {
         $this->prefix = (string) ($settings['prefix'] ?? '');
         $this->timeout = max(0.01, (float) ($settings['timeout'] ?? 0.2));
+        $this->patience = $this->timeout;
         $this->directory = (string) ($settings['directory'] ?? '/tmp');
         $this->address = ($settings['host'] ?? '') . ':' . ($settings['port'] ?? 6379);
         if ($settings === null) {
@@ -194,12 +212,13 @@ final class Pressdock_Cache_Server
         if ($lost === null && touch($this->directory . self::LOST, random_int(1, 0x7fffffff))) {
             $lost = $this->number_of(self::LOST);
         }
+        $this->patience = $this->timeout * $this->crowd();
         $began = hrtime(true);
         $this->redis = new Redis();
         $host = $this->find((string) ($this->settings['host'] ?? ''));
         $port = (int) ($this->settings['port'] ?? 6379);
         // Not persistent: a connection that a request left in the middle of a reply cannot answer the next one's questions.
-        if (!$this->redis->connect($host, $port, $this->timeout, null, 0, $this->timeout)) {
+        if (!$this->redis->connect($host, $port, $this->patience, null, 0, $this->patience)) {
             throw new RuntimeException('no connection');
         }
         // Once is enough: phpredis would connect anew up to ten times, each time waiting.
@@ -247,11 +266,28 @@ final class Pressdock_Cache_Server
             throw new RuntimeException('no reply');
         }
         // Many late replies make a page as slow as none.
-        $this->late += max(0.0, $seconds - $this->timeout / 8);
-        if ($this->late > 3 * $this->timeout) {
-            $this->fail(sprintf('replies were late by %.1f s in one request', $this->late));
+        $this->lateness += max(0.0, $seconds - $this->patience / 8);
+        $this->late = $this->lateness > self::MOST_LATE * $this->patience;
+        if ($this->lateness > self::MUCH_TOO_LATE * $this->patience) {
+            $this->fail(sprintf('replies were late by %.1f s in one request', $this->lateness));
         }
         return $replies;
+    }
+
+    /** Returns how many processes there are for each processor, from 1 to BUSIEST: now, or in the last minute if they were more. */
+    private function crowd(): float
+    {
+        $machine = (string) ($this->settings['machine'] ?? '');
+        if (!preg_match('#^([\d.]+) \S+ \S+ (\d+)/#', (string) file_get_contents("$machine/proc/loadavg"), $load)) {
+            return 1.0;
+        }
+        $waiting = max((float) $load[1], (float) $load[2]);
+        $processors = 0;
+        foreach ($waiting > 1 ? explode(',', trim((string) file_get_contents("$machine/sys/devices/system/cpu/online"))) : [] as $range) {
+            $ends = array_map(intval(...), explode('-', $range));
+            $processors += end($ends) - $ends[0] + 1;
+        }
+        return max(1.0, min(self::BUSIEST, $waiting / max(1, $processors)));
     }
 
     private function fail(string $fault): void
@@ -324,6 +360,16 @@ class WP_Object_Cache
      * connections whose buffers get too large for a small cache.
      */
     private const LARGEST = 1048576;
+    /** The same of one that is compressed and cut into pieces, and what it may become again. */
+    private const LARGEST_WHOLE = 8 * self::LARGEST;
+    private const LARGEST_PLAIN = 64 * self::LARGEST;
+    /** Seconds after which a value in pieces goes: those of earlier ones of its name lie beside it until then. */
+    private const LIFETIME_OF_PIECES = 86400;
+    /** What the bytes of a compressed value, and of one that leads to pieces, begin with. */
+    private const COMPRESSED = "\0pressdock:z";
+    private const PIECES = "\0pressdock:p";
+    /** Groups whose values WordPress keeps nowhere else: what is not kept here is gone. */
+    private const NOWHERE_ELSE = ['transient', 'site-transient'];
     /** What igbinary's format begins with. Whole numbers are stored as text, everything else in that format. */
     private const IGBINARY = "\0\0\0\2";
 
@@ -400,15 +446,13 @@ class WP_Object_Cache
         if (!$this->is_valid_key($key, __FUNCTION__)) {
             return false;
         }
-        $this->set_values([$key => $data], $this->group($group), (int) $expire);
-        return true;
+        return $this->set_values([$key => $data], $this->group($group), (int) $expire)[$key];
     }
 
     public function set_multiple(array $data, $group = '', $expire = 0)
     {
         $valid = $this->valid($data, __FUNCTION__);
-        $this->set_values($valid, $this->group($group), (int) $expire);
-        return array_replace(array_fill_keys(array_keys($data), false), array_fill_keys(array_keys($valid), true));
+        return array_replace(array_fill_keys(array_keys($data), false), $this->set_values($valid, $this->group($group), (int) $expire));
     }
 
     public function get($key, $group = 'default', $force = false, &$found = null)
@@ -579,6 +623,7 @@ class WP_Object_Cache
         return [
             'state' => $this->server->state,
             'fault' => $this->server->fault,
+            'late' => $this->server->late,
             'server' => $this->server->address,
             'prefix' => $this->server->prefix,
             'write_only' => $this->write_only,
@@ -635,7 +680,7 @@ class WP_Object_Cache
      */
     private function values(string $group, array $keys, bool $force): array
     {
-        $ask = $this->is_shared($group) && !$this->write_only;
+        $ask = $this->is_shared($group) && !$this->write_only && !$this->server->late;
         $unknown = $ask
             ? array_filter($keys, fn (int|string $key): bool => $force || !$this->knows($group, $this->id($group, $key)))
             : [];
@@ -662,15 +707,24 @@ class WP_Object_Cache
         return $values;
     }
 
-    /** @param array<int|string, mixed> $data */
-    private function set_values(array $data, string $group, int $expire): void
+    /**
+     * @param array<int|string, mixed> $data
+     * @return array<int|string, bool> whether each was kept: for this request at least, and what WordPress keeps nowhere else also for others
+     */
+    private function set_values(array $data, string $group, int $expire): array
     {
+        $kept = array_fill_keys(array_keys($data), true);
         if ($this->is_shared($group)) {
-            $this->write($group, $data, $expire, '');
+            $written = $this->write($group, $data, $expire, '');
+            // What ends before it begins is kept as it shall be: not at all.
+            if (in_array($group, self::NOWHERE_ELSE, true) && $expire >= 0) {
+                $kept = array_replace(array_fill_keys(array_keys($data), false), $written);
+            }
         }
         foreach ($data as $key => $value) {
             $this->remember($group, $this->id($group, $key), $value, $expire);
         }
+        return $kept;
     }
 
     /**
@@ -846,10 +900,52 @@ class WP_Object_Cache
                 return null;
             }
             if (!$this->moved) {
-                return $this->decode(array_combine($keys, $replies[0]));
+                $blobs = array_combine($keys, $replies[0]);
+                foreach ($blobs as $key => $blob) {
+                    if (is_string($blob) && str_starts_with($blob, self::PIECES)) {
+                        $blobs[$key] = $this->joined($group, $key, substr($blob, strlen(self::PIECES)));
+                    }
+                }
+                return $this->decode($blobs);
             }
         }
         return [];
+    }
+
+    /** Reads a value's pieces, each in a round trip of its own; null if one is missing. */
+    private function joined(string $group, int|string $key, string $where): ?string
+    {
+        [$word, $number] = explode(' ', $where) + [1 => '0'];
+        $whole = '';
+        for ($piece = 0; $piece < (int) $number; $piece++) {
+            $replies = $this->exchange($group, fn (): array => [['mget', [$this->piece($group, $key, $word, $piece)]]], false);
+            if ($replies === null || $this->moved || !is_string($replies[0][0] ?? null)) {
+                return null;
+            }
+            $whole .= $replies[0][0];
+        }
+        return $whole;
+    }
+
+    /** Writes a value's pieces; returns what leads to them, or null if it could not be done. */
+    private function cut(string $group, int|string $key, string $whole, int $expire): ?string
+    {
+        $word = Pressdock_Cache_Server::new_generation();
+        $pieces = str_split($whole, self::LARGEST);
+        foreach ($pieces as $piece => $bytes) {
+            $replies = $this->exchange($group, fn (): array => [
+                ['set', $this->piece($group, $key, $word, $piece), $bytes, ['ex' => $expire]],
+            ], false);
+            if ($replies === null || $this->moved || !$replies[0]) {
+                return null;
+            }
+        }
+        return self::PIECES . $word . ' ' . count($pieces);
+    }
+
+    private function piece(string $group, int|string $key, string $word, int $number): string
+    {
+        return $this->name($group, $key) . "\0$word:$number";
     }
 
     /**
@@ -864,11 +960,20 @@ class WP_Object_Cache
         if (!$data) {
             return [];
         }
+        if ($condition === 'nx' && $this->server->late) {
+            return [];
+        }
         $options = ['ex' => $expire > 0 ? min($expire, self::LIFETIME) : self::LIFETIME];
         if ($condition !== '') {
             $options[] = $condition;
         }
         $blobs = array_map($expire < 0 ? static fn (): null => null : $this->encode(...), $data);
+        foreach ($blobs as $key => $blob) {
+            if (is_string($blob) && strlen($blob) > self::LARGEST) {
+                $options['ex'] = min($options['ex'], self::LIFETIME_OF_PIECES);
+                $blobs[$key] = $this->server->late ? null : $this->cut($group, $key, $blob, $options['ex']);
+            }
+        }
         if ($condition === 'nx') {
             // What cannot be stored is added for this request only.
             $blobs = array_filter($blobs, is_string(...));
@@ -892,7 +997,7 @@ class WP_Object_Cache
             }
             return [];
         }
-        return array_combine($keys, array_map(boolval(...), $replies));
+        return array_combine($keys, array_map(static fn (mixed $reply, ?string $blob): bool => $reply && $blob !== null, $replies, $blobs));
     }
 
     /** Draws a new generation for a group or a blog. */
@@ -919,7 +1024,13 @@ class WP_Object_Cache
             // Functions, for example.
             return null;
         }
-        return is_string($blob) && strlen($blob) <= self::LARGEST ? $blob : null;
+        if (!is_string($blob) || strlen($blob) > self::LARGEST_PLAIN) {
+            return null;
+        }
+        if (strlen($blob) > self::LARGEST) {
+            $blob = self::COMPRESSED . gzcompress($blob, 1);
+        }
+        return strlen($blob) <= self::LARGEST_WHOLE ? $blob : null;
     }
 
     /**
@@ -934,6 +1045,9 @@ class WP_Object_Cache
         set_error_handler(static fn (): bool => true);
         $callback = ini_set('unserialize_callback_func', 'pressdock_cache_unknown_class');
         foreach ($blobs as $key => $blob) {
+            if (is_string($blob) && str_starts_with($blob, self::COMPRESSED)) {
+                $blob = gzuncompress(substr($blob, strlen(self::COMPRESSED)), self::LARGEST_PLAIN);
+            }
             if (!is_string($blob)) {
                 continue;
             }

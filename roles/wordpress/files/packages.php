@@ -188,12 +188,12 @@ final class Packages
                 continue;
             }
             $version = $found === null ? null : (self::versions($package['kind'], $place)[0] ?? 'something else');
-            $this->report->change(
+            $this->report->attempt(fn () => $this->report->change(
                 "files of $name",
                 $version === $package['version'] ? "$version with other files" : $version,
                 $package['version'],
                 fn () => $this->replace($name, $package),
-            );
+            ));
         }
         foreach ($this->report->check ? [] : glob(WP_CONTENT_DIR . '/' . self::DELIVERED . '*.zip') as $file) {
             unlink($file);

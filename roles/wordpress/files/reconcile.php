@@ -3,24 +3,28 @@
  * Brings one site into its declared state: reads a JSON document on stdin, prints a JSON report on stdout.
  *
  *     in:  {"check": false, "title": ..., "url": ..., "locale": ..., "timezone": ..., "permalinks": ...,
- *           "users": [{"login": ..., "email": ..., "role": ..., "password": ..., "display_name": null}, ...],
+ *           "users": [{"login": ..., "email": ..., "roles": [...], "password": ..., "password_policy": "enforced", "display_name": null},
+ *           ...], "role_capabilities": {role: {capability: bool}},
  *           "theme": ..., "plugins": [slug, ...], "object_cache": "builtin", "options": {name: value, ...}, "directory_url": ...,
  *           "packages": [{"kind": "plugin", "slug": ..., "version": ..., "from": ..., "sha256": ..., "digest": ...}, ...],
- *           "multisite": null, or {"type": "subdirectory", "upload_limit": bytes, "sites": {name: title, ...}}}
+ *           "multisite": null, or {"type": "subdirectory", "upload_limit": bytes, "sites": {name: title, ...}},
+ *           "look": false}
  *     out: {"changed": true, "installed": false, "wordpress": "6.8",
  *           "changes": [{"what": ..., "from": ..., "to": ..., "values": number of places, if there are several}, ...],
- *           "missing": [digest, ...], "foreign": ["plugin x", ...]}
+ *           "missing": [digest, ...], "foreign": ["plugin x", ...], "notes": [what plugins said when they were activated, ...],
+ *           "refused": [what could not be done, ...], "worth_a_look": [sentence, ...] (with "look")}
  *
  * "installed" says whether this run installed the site; with "check", "changes" are predictions and nothing is
  * written. With "missing" nothing was done: the packages with these digests have to be delivered first (see
- * packages.php). The first user becomes the owner of a new site. Passwords are never printed. Anything unexpected, PHP
- * warnings included, ends the run with a message on stderr and a status other than 0.
+ * packages.php). The first user becomes the owner of a new site. Passwords are never printed. What is refused does not hold up the rest:
+ * all of it is told at the end, in the report and on stderr, a line each, with the status 1. Anything unexpected, PHP warnings of our own and
+ * of WordPress included, ends the run with a message on stderr alone.
  *
  * It may be killed at any moment and run again: a new site is made under another table prefix and appears at once
  * when its tables are renamed; every later step brings one declared thing from whatever it is to what it shall be.
  *
- * Plugins, themes and the site's own must-use plugins are not loaded: a broken one must not prevent the repair. Nor is
- * an object cache that is not ours, and ours only passes on what is written (see cache.php).
+ * Plugins, themes and the site's own must-use plugins are not loaded: a broken one must not prevent the repair. They are activated in
+ * processes of their own (extensions.php). Nor is an object cache that is not ours, and ours only passes on what is written (see cache.php).
  *
  * Another address is more than two options: address.php.
  *
@@ -36,8 +40,6 @@ const CORE = '/usr/share/wordpress/';
 const SITE_FILE = '/run/secrets/site.php';
 /** Before the prefix of the tables of a site that is being made. */
 const STAGING = 'new_';
-/** User meta: proof that a stored hash belongs to the declared password; saves a bcrypt verification (250 ms) per user. */
-const PASSWORD_PROOF = '_pressdock_password_proof';
 /** Seconds to wait for the database, and for another run on the same site. */
 const PATIENCE = 30;
 
@@ -51,6 +53,10 @@ final class Report
 {
     /** @var list<array{what: string, from: mixed, to: mixed, values?: int}> */
     public array $changes = [];
+    /** @var list<string> */
+    public array $refusals = [];
+    /** @var list<string> */
+    public array $notes = [];
 
     public function __construct(public readonly bool $check)
     {
@@ -61,7 +67,54 @@ final class Report
     {
         $this->changes[] = ['what' => $what, 'from' => $from, 'to' => $to];
         if (!$this->check) {
-            $make();
+            $number = array_key_last($this->changes);
+            try {
+                $make();
+            } catch (Problem $problem) {
+                array_splice($this->changes, $number, 1);
+                throw $problem;
+            }
+        }
+    }
+
+    /** Goes on after a problem of one thing. */
+    public function attempt(callable $step): void
+    {
+        try {
+            $step();
+        } catch (Problem $problem) {
+            $this->refuse($problem->getMessage());
+        }
+    }
+
+    public function refuse(string $why): void
+    {
+        $this->refusals[] = $why;
+    }
+
+    /** Says whether something was refused, by the beginning of its name. */
+    public function refused(string $what): bool
+    {
+        return array_filter($this->refusals, static fn (string $why): bool => preg_match('/^' . preg_quote($what, '/') . '[ :]/', $why) === 1) !== [];
+    }
+
+    public function note(string $what): void
+    {
+        $this->notes[] = $what;
+    }
+
+    /** Notes that WordPress makes something else of a declared value; that it writes a text as HTML does is not that. */
+    public function noteKept(string $what, mixed $declared, mixed $kept): void
+    {
+        $same = static fn (mixed $value): mixed => match (true) {
+            // What the database knows of it.
+            $value === null, $value === false, $value === '' => '0',
+            is_scalar($value) => html_entity_decode((string) $value, ENT_QUOTES | ENT_HTML5),
+            default => $value,
+        };
+        if ($same($declared) !== $same($kept)) {
+            $this->note("$what: WordPress keeps " . json_encode($kept, JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES)
+                . ' of what is declared: declare that');
         }
     }
 
@@ -81,8 +134,10 @@ final class Declaration
     public readonly string $locale;
     public readonly string $timezone;
     public readonly string $permalinks;
-    /** @var list<array{login: string, email: string, role: string, password: string, display_name: ?string}> */
+    /** @var list<array{login: string, email: string, roles: list<string>, password: string, password_policy: string, display_name: ?string}> */
     public readonly array $users;
+    /** @var array<string, array<string, bool>> what roles may, in place of what WordPress lets them */
+    public readonly array $role_capabilities;
     public readonly string $theme;
     /** @var list<string> */
     public readonly array $plugins;
@@ -96,6 +151,8 @@ final class Declaration
     public readonly array $options;
     /** @var ?array{type: string, upload_limit: int, sites: array<string, string>} titles of the sub-sites by name */
     public readonly ?array $multisite;
+    /** Whether to list what widens access, although nothing declares otherwise. */
+    public readonly bool $look;
 
     /** Options that other fields declare; two sources for one value would overwrite each other on every run. */
     public const DECLARED_ELSEWHERE = [
@@ -165,6 +222,9 @@ final class Declaration
                 "\"$login\" is not a login: use up to 60 letters, digits and . _ @ -",
             );
             $this->demand(!isset($seen[strtolower($login)]), 'users', "\"$login\" is declared twice");
+            $this->demand($user['roles'] !== [] && array_is_list($user['roles']), "user $login", 'needs a role');
+            $this->demand(in_array($user['password_policy'], ['enforced', 'initial'], true), "user $login",
+                'the password_policy must be enforced or initial');
             $seen[strtolower($login)] = true;
             $this->demand(
                 filter_var($user['email'], FILTER_VALIDATE_EMAIL) !== false,
@@ -504,8 +564,24 @@ final class Settings
         $this->option('WPLANG', $declared->locale === 'en_US' ? '' : $declared->locale);
         $this->option('timezone_string', $declared->timezone);
         $this->permalinks();
-        foreach ($declared->options as $name => $value) {
+        foreach (array_diff_key($declared->options, ['default_role' => true]) as $name => $value) {
             $this->option((string) $name, $value);
+        }
+    }
+
+    /** Takes what WordPress keeps only once plugins have brought what it names. */
+    public function reconcileLate(bool $plugins_to_come): void
+    {
+        $role = $this->declared->options['default_role'] ?? null;
+        if ($role === null) {
+            return;
+        }
+        if (get_role((string) $role) !== null) {
+            $this->option('default_role', $role);
+        } elseif ($plugins_to_come) {
+            $this->report->change('option default_role', get_option('default_role'), $role, static fn () => null);
+        } else {
+            $this->report->refuse("option default_role: there is no role \"$role\"; there are: " . implode(', ', array_keys(wp_roles()->roles)));
         }
     }
 
@@ -517,6 +593,7 @@ final class Settings
         $wanted = self::stored($name === 'WPLANG' ? $value : sanitize_option($name, $value));
         if (self::stored($current) !== $wanted) {
             $this->report->change("option $name", $current, $wanted, static fn () => update_option($name, $wanted));
+            $name === 'WPLANG' || $this->report->noteKept("option $name", $value, $wanted);
         }
     }
 
@@ -541,232 +618,6 @@ final class Settings
     private static function stored(mixed $value): mixed
     {
         return is_array($value) || is_object($value) ? $value : (string) $value;
-    }
-}
-
-/** The declared users, and those that were declared once. Others are the site's own business. */
-final class Users
-{
-    public function __construct(private readonly Declaration $declared, private readonly Report $report)
-    {
-        // The declared state is no news to the users.
-        add_filter('send_email_change_email', '__return_false');
-        add_filter('send_password_change_email', '__return_false');
-    }
-
-    public function reconcile(): void
-    {
-        foreach ($this->declared->users as $declared) {
-            if (get_role($declared['role']) === null) {
-                throw new Problem("user {$declared['login']}: there is no role \"{$declared['role']}\"; there are: "
-                    . implode(', ', array_keys(wp_roles()->roles)));
-            }
-            $user = get_user_by('login', $declared['login']);
-            if ($user === false) {
-                $this->create($declared);
-            } else {
-                $this->update($user, $declared);
-            }
-        }
-        $this->closeFormer();
-    }
-
-    /** Whoever was declared and is no longer may do nothing until it is declared again; what it wrote stays its own. */
-    private function closeFormer(): void
-    {
-        $logins = array_column($this->declared->users, 'login');
-        foreach (get_users(['meta_key' => PASSWORD_PROOF, 'blog_id' => 0]) as $user) {
-            if (!in_array($user->user_login, $logins, true)) {
-                $this->report->change(
-                    "user {$user->user_login}",
-                    implode(', ', $user->roles),
-                    'not declared any more: closed, and kept with what it wrote',
-                    fn () => $this->close($user),
-                );
-            }
-        }
-    }
-
-    private function close(\WP_User $user): void
-    {
-        foreach (is_multisite() ? array_keys(get_blogs_of_user($user->ID)) : [get_current_blog_id()] as $blog) {
-            (new \WP_User($user->ID, '', $blog))->set_role('');
-        }
-        if (is_multisite()) {
-            revoke_super_admin($user->ID);
-        }
-        wp_set_password(wp_generate_password(64), $user->ID);
-        \WP_Session_Tokens::get_instance($user->ID)->destroy_all();
-        \WP_Application_Passwords::delete_all_application_passwords($user->ID);
-        // Last: as long as it is there, the next run finds the user again.
-        delete_user_meta($user->ID, PASSWORD_PROOF);
-    }
-
-    /** @param array{login: string, email: string, role: string, password: string, display_name: ?string} $declared */
-    private function create(array $declared): void
-    {
-        $this->report->change("user {$declared['login']}", null, $declared['role'], function () use ($declared): void {
-            $user = succeed(wp_insert_user([
-                'user_login' => $declared['login'],
-                'user_email' => wp_slash($declared['email']),
-                'user_pass' => as_typed($declared['password']),
-                'display_name' => wp_slash($declared['display_name'] ?? $declared['login']),
-                'role' => $declared['role'],
-            ]), "user {$declared['login']}");
-            $this->rememberPassword(new \WP_User($user), $declared['password']);
-        });
-    }
-
-    /** @param array{login: string, email: string, role: string, password: string, display_name: ?string} $declared */
-    private function update(\WP_User $user, array $declared): void
-    {
-        $name = "user {$declared['login']}";
-        foreach (['user_email' => $declared['email'], 'display_name' => $declared['display_name']] as $field => $wanted) {
-            if ($wanted !== null && $user->$field !== $wanted) {
-                $this->report->change(
-                    "$name: $field",
-                    $user->$field,
-                    $wanted,
-                    static fn () => succeed(wp_update_user(['ID' => $user->ID, $field => wp_slash($wanted)]), $name),
-                );
-            }
-        }
-        if (array_values($user->roles) !== [$declared['role']]) {
-            $this->report->change(
-                "$name: role",
-                implode(', ', $user->roles),
-                $declared['role'],
-                static fn () => $user->set_role($declared['role']),
-            );
-        }
-        if (!$this->hasPassword($user, $declared['password'])) {
-            $this->report->change("$name: password", null, null, function () use ($user, $declared): void {
-                wp_set_password(as_typed($declared['password']), $user->ID);
-                $this->rememberPassword(new \WP_User($user->ID), $declared['password']);
-            });
-        }
-    }
-
-    private function hasPassword(\WP_User $user, string $password): bool
-    {
-        $known = (string) get_user_meta($user->ID, PASSWORD_PROOF, true);
-        if (hash_equals($this->proof($user, $password), $known)) {
-            return true;
-        }
-        if (!wp_check_password(as_typed($password), $user->user_pass, $user->ID)) {
-            return false;
-        }
-        if (!$this->report->check) {
-            $this->rememberPassword($user, $password);
-        }
-        return true;
-    }
-
-    private function rememberPassword(\WP_User $user, string $password): void
-    {
-        update_user_meta($user->ID, PASSWORD_PROOF, $this->proof($user, $password));
-    }
-
-    /** Without the site's salts, which are not in the database, this says nothing about the password. */
-    private function proof(\WP_User $user, string $password): string
-    {
-        return hash_hmac('sha256', $user->user_pass . "\0" . $password, 'password proof ' . AUTH_KEY . AUTH_SALT);
-    }
-}
-
-/** The active theme, and exactly the declared plugins active. Files are the business of Content and Packages. */
-final class Extensions
-{
-    public function __construct(private readonly Declaration $declared, private readonly Report $report)
-    {
-    }
-
-    public function reconcile(): void
-    {
-        $this->theme();
-        $this->plugins();
-    }
-
-    private function theme(): void
-    {
-        search_theme_directories(true);
-        $slug = $this->declared->theme;
-        $theme = wp_get_theme($slug, self::absolute($this->root($slug)));
-        $errors = $theme->errors();
-        if ($errors !== false && $this->report->check && $this->declared->packaged('theme', $slug)) {
-            // In a check, the files have not been installed yet.
-            $this->report->change('theme', get_option('stylesheet'), $slug, static fn () => null);
-            return;
-        }
-        if ($errors !== false) {
-            throw new Problem("theme $slug: " . words($errors->get_error_message()));
-        }
-        $active = get_option('stylesheet');
-        $roots = ['stylesheet_root' => $this->root($slug), 'template_root' => $this->root($theme->get_template())];
-        // Without these options WordPress searches; where there are two of a name, it finds the volume's.
-        $used = [
-            'stylesheet_root' => get_option('stylesheet_root') ?: get_raw_theme_root($slug, true),
-            'template_root' => get_option('template_root') ?: get_raw_theme_root($theme->get_template(), true),
-        ];
-        $complete = $active === $slug
-            && get_option('template') === $theme->get_template()
-            && $used === $roots
-            && is_file(get_stylesheet_directory() . '/style.css')
-            && is_dir(get_template_directory());
-        if (!$complete) {
-            $elsewhere = $active === $slug && $used !== $roots;
-            $from = $elsewhere ? "$active of " . implode(', ', array_unique(array_diff_assoc($used, $roots))) : $active;
-            $this->report->change('theme', $from, $slug, static function () use ($slug, $roots): void {
-                // A wrong one would hide the theme from WordPress's own switch.
-                array_map(delete_option(...), array_keys($roots));
-                switch_theme($slug);
-                array_map(update_option(...), array_keys($roots), $roots);
-            });
-        }
-    }
-
-    /** Returns where a theme is to be served from, as WordPress stores it: a declared package from the volume, the image's from there. */
-    private function root(string $slug): string
-    {
-        $shipped = CORE . 'wp-content/themes';
-        return !$this->declared->packaged('theme', $slug) && is_file("$shipped/$slug/style.css") ? $shipped : '/themes';
-    }
-
-    private static function absolute(string $root): string
-    {
-        return $root === '/themes' ? WP_CONTENT_DIR . $root : $root;
-    }
-
-    private function plugins(): void
-    {
-        $wanted = [];
-        foreach ($this->declared->plugins as $slug) {
-            $file = $this->mainFile($slug);
-            if ($file === null && !$this->report->check) {
-                throw new Problem("plugin $slug: no file in its directory has a plugin's header");
-            }
-            // In a check, the files may not have been copied from the image yet.
-            $wanted[$slug] = $file ?? "$slug/";
-        }
-        $active = array_values((array) get_option('active_plugins', []));
-        foreach (array_diff($active, $wanted) as $file) {
-            // Silently: its code may be broken or unwanted, so it is not loaded in order to say goodbye.
-            $this->report->change("plugin $file", 'active', 'inactive', static fn () => deactivate_plugins($file, true));
-        }
-        foreach (array_diff($wanted, $active) as $slug => $file) {
-            $this->report->change("plugin $slug", 'inactive', 'active', static fn () => succeed(activate_plugin($file), "plugin $slug"));
-        }
-    }
-
-    /** Returns the name that WordPress knows a plugin by, such as akismet/akismet.php or hello.php. */
-    private function mainFile(string $slug): ?string
-    {
-        foreach (array_keys(get_plugins()) as $file) {
-            if (dirname($file) === $slug || $file === "$slug.php") {
-                return $file;
-            }
-        }
-        return null;
     }
 }
 
@@ -884,12 +735,24 @@ function upgrade_schema(Report $report): void
 
 function reconcile_site(Declaration $declared, Report $report): void
 {
-    (new Settings($declared, $report))->reconcile();
-    (new Users($declared, $report))->reconcile();
+    $settings = new Settings($declared, $report);
+    $settings->reconcile();
+    $roles = new Roles($declared, $report);
+    $roles->reconcile();
+    $users = new Users($declared, $report);
+    $users->reconcile();
     $packages = new Packages($declared, $report);
     $packages->install();
-    (new Extensions($declared, $report))->reconcile();
+    $extensions = new Extensions($declared, $report);
+    $extensions->reconcile();
     $packages->removeUndeclared();
+    // Roles that plugins bring, and what needs them.
+    if ($users->lacking()) {
+        $extensions->makeRoles();
+    }
+    $roles->reconcileLate();
+    $users->reconcileLate($extensions->activating());
+    $settings->reconcileLate($extensions->activating());
     if (is_multisite()) {
         (new NetworkSettings($declared, $report))->reconcile();
     }
@@ -901,7 +764,7 @@ function predict_installation(Declaration $declared, Report $report): void
     $nothing = static fn () => null;
     $report->change('site', null, "installed at $declared->url", $nothing);
     foreach ($declared->users as $user) {
-        $report->change("user {$user['login']}", null, $user['role'], $nothing);
+        $report->change("user {$user['login']}", null, implode(', ', $user['roles']), $nothing);
     }
     foreach ($declared->packages as $package) {
         $report->change("files of {$package['kind']} {$package['slug']}", null, $package['version'], $nothing);
@@ -960,8 +823,9 @@ function watch(): void
 /**
  * @param list<string> $missing digests of packages that have to be delivered
  * @param list<string> $foreign plugins and themes that nobody declares
+ * @param list<string> $worth_a_look what widens access, in sentences
  */
-function finish(Report $report, bool $installed, string $version, array $missing = [], array $foreign = []): never
+function finish(Report $report, bool $installed, string $version, array $missing = [], array $foreign = [], array $worth_a_look = []): never
 {
     $output = '';
     while (ob_get_level()) {
@@ -972,13 +836,20 @@ function finish(Report $report, bool $installed, string $version, array $missing
     }
     $GLOBALS['pressdock_finished'] = true;
     fwrite(STDOUT, json_encode([
-        'changed' => $report->changes !== [] || $missing !== [],
+        'changed' => $report->changes !== [] || $missing !== [] || $report->refusals !== [],
         'installed' => $installed,
         'wordpress' => $version,
         'changes' => $report->changes,
         'missing' => $missing,
         'foreign' => $foreign,
-    ], JSON_THROW_ON_ERROR | JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES) . "\n");
+        'notes' => array_values(array_unique($report->notes)),
+        'refused' => $report->refusals,
+        'worth_a_look' => $worth_a_look,
+    ], JSON_THROW_ON_ERROR | JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES | JSON_INVALID_UTF8_SUBSTITUTE) . "\n");
+    if ($report->refusals) {
+        fwrite(STDERR, implode("\n", $report->refusals) . "\n");
+        exit(1);
+    }
     exit(0);
 }
 
@@ -990,6 +861,10 @@ require __DIR__ . '/packages.php';
 require __DIR__ . '/cache.php';
 require __DIR__ . '/network.php';
 require __DIR__ . '/address.php';
+require __DIR__ . '/lists.php';
+require __DIR__ . '/users.php';
+require __DIR__ . '/extensions.php';
+require __DIR__ . '/worth_a_look.php';
 require_once SITE_FILE;
 require CORE . 'wp-includes/version.php';
 /**
@@ -1034,6 +909,9 @@ if (!$pressdock_installing) {
 }
 $pressdock_network->move();
 $pressdock_network->mark();
+if (!$pressdock_installing) {
+    (new StoredLists($pressdock_report, $pressdock_database->connection, $pressdock_prefix))->repair($pressdock_network->exists());
+}
 // How WordPress is loaded here is decided by the tables, whatever the volume says.
 define('PRESSDOCK_NETWORK', $pressdock_network->type());
 if ($pressdock_network->exists()) {
@@ -1058,7 +936,7 @@ if (!$pressdock_installing) {
 define('PRESSDOCK_CACHE_WRITE_ONLY', true);
 $pressdock_cached = $pressdock_declared->object_cache === 'builtin' && $pressdock_drop_in->isOurs();
 // Filters for the time before WordPress has functions to add them.
-$wp_filter = [
+$wp_filter = ($wp_filter ?? []) + [
     // WordPress would write its last words as an HTML page and end with status 0.
     'wp_die_handler' => [10 => ['pressdock' => [
         'function' => static fn (): callable => static fn (mixed $words): never
@@ -1128,17 +1006,25 @@ if ($pressdock_network->wanted()) {
         $pressdock_database->unlock();
         $pressdock_rest = reconcile_again($pressdock_document);
         array_push($pressdock_report->changes, ...$pressdock_rest['changes']);
+        array_push($pressdock_report->notes, ...$pressdock_rest['notes']);
+        // It has tried all of it again, now as a network.
+        $pressdock_report->refusals = $pressdock_rest['refused'];
         finish($pressdock_report, $pressdock_installing, $wp_version, [], $pressdock_rest['foreign']);
     }
 }
-if ($pressdock_report->changes && !$pressdock_report->check) {
+if ($pressdock_report->changes && !$pressdock_report->check && !$pressdock_report->refusals) {
     // What WordPress did not take as declared would be changed again on every run: say so now.
     wp_cache_flush();
     $pressdock_again = new Report(true);
+    (new Content($pressdock_declared, $pressdock_again))->reconcile();
+    (new DropIn($pressdock_declared, $pressdock_again))->reconcile();
+    (new StoredLists($pressdock_again, $pressdock_database->connection, $pressdock_prefix))->repair($pressdock_network->exists());
     reconcile_site($pressdock_declared, $pressdock_again);
-    if ($pressdock_again->changes) {
-        throw new Problem('WordPress did not keep what is declared: ' . implode(', ', array_column($pressdock_again->changes, 'what')));
+    foreach ($pressdock_again->changes as $pressdock_change) {
+        $pressdock_report->refuse("WordPress did not keep what is declared: {$pressdock_change['what']}: it is "
+            . json_encode($pressdock_change['from'], JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES) . ' again');
     }
+    array_push($pressdock_report->refusals, ...$pressdock_again->refusals);
 }
 if (!$pressdock_report->check) {
     $pressdock_content->rememberSite($pressdock_prefix);
@@ -1148,4 +1034,5 @@ if (!$pressdock_report->check) {
         flush_plugin_cache();
     }
 }
-finish($pressdock_report, $pressdock_installing, $wp_version, [], $pressdock_packages->foreign());
+finish($pressdock_report, $pressdock_installing, $wp_version, [], $pressdock_packages->foreign(),
+    $pressdock_declared->look ? (new WorthALook($pressdock_declared))->sentences() : []);
