@@ -91,7 +91,12 @@ final class Extensions
                 // In a check, the files may not have been copied from the image yet.
                 if ($file !== null || $this->report->check) {
                     $file ??= "$slug/";
-                    is_multisite() && is_network_only_plugin($file) ? $network[$slug] = $file : $local[$slug] = $file;
+                    // A site that is still to become a network gets those of networks afterwards.
+                    if ($this->declared->multisite === null || !is_network_only_plugin($file)) {
+                        $local[$slug] = $file;
+                    } elseif (is_multisite()) {
+                        $network[$slug] = $file;
+                    }
                 }
             });
         }

@@ -363,7 +363,9 @@ final class NetworkSettings
         $site = $found[0];
         if (!$this->complete($site)) {
             $this->report->change("sub-site $name", 'incomplete', $title, fn () => $this->complement($site, $arguments));
-            return;
+            if (!$this->hasTable((int) $site->blog_id, 'options')) {
+                return;
+            }
         }
         foreach (['deleted', 'archived', 'spam'] as $flag) {
             if ($site->$flag !== '0') {
@@ -388,7 +390,8 @@ final class NetworkSettings
         }
         $prefix = $wpdb->get_blog_prefix((int) $site->blog_id);
         $names = "'siteurl', 'home', '{$prefix}user_roles'";
-        return $wpdb->get_var("SELECT COUNT(*) FROM `{$prefix}options` WHERE option_name IN ($names)") === '3';
+        // A check has WordPress take a broken list for an empty one (see lists.php).
+        return !has_filter("pre_option_{$prefix}user_roles") && $wpdb->get_var("SELECT COUNT(*) FROM `{$prefix}options` WHERE option_name IN ($names)") === '3';
     }
 
     /** Goes on with a site whose making was interrupted, or that lost what it cannot be without; what is there already stays. */
@@ -421,9 +424,18 @@ final class NetworkSettings
     private function upgrade(): void
     {
         global $wp_db_version;
+        $declared = (array) get_network_option(NETWORK_ID, Network::SITES, []);
         foreach (get_sites(['number' => 0, 'fields' => 'ids', 'network_id' => NETWORK_ID]) as $id) {
             if ((int) $id === MAIN_SITE || !wp_is_site_initialized($id)) {
                 continue;
+            }
+            $roles = $GLOBALS['wpdb']->get_blog_prefix($id) . 'user_roles';
+            if (!in_array((int) $id, $declared, true) && !get_blog_option($id, $roles)) {
+                $this->report->change("site $id of the network: roles", null, 'those of WordPress', static function () use ($id): void {
+                    switch_to_blog($id);
+                    populate_roles();
+                    restore_current_blog();
+                });
             }
             $current = (int) get_blog_option($id, 'db_version');
             if ($current < $wp_db_version) {
