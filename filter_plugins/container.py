@@ -756,12 +756,16 @@ def container_tmpfs(container: Mapping[str, Any], users: Mapping[str, int]) -> l
     return [f"{path}:{common},{options}" for path, options in container.get("tmpfs", {}).items()]
 
 
-def belonging_to(listing: Iterable[Mapping[str, Any]], stack: str) -> list[str]:
-    """Name those of the engine's containers or networks that carry the stack's label."""
+def belonging_to(listing: Iterable[Mapping[str, Any]], stack: str, commands: bool = True) -> list[str]:
+    """Name those of the engine's containers or networks that carry the stack's label.
+
+    :param commands: whether containers count that run a command once (`make wp`) and end by themselves.
+    """
     return [
         (entry.get("Names") or [entry.get("Name", "")])[0].lstrip("/")
         for entry in listing
-        if (entry.get("Labels") or {}).get("pressdock.stack") == stack
+        if (labels := entry.get("Labels") or {}).get("pressdock.stack") == stack
+        and (commands or "pressdock.command" not in labels)
     ]
 
 
