@@ -253,22 +253,27 @@ def network_changes(
     return changes
 
 
-def container_volumes(services: Iterable[Mapping[str, Any]], stack: str, data_dir: str) -> list[dict[str, str]]:
-    """Collect the volumes of all services: engine name, directory on the host, owning user.
+def container_volumes(services: Iterable[Mapping[str, Any]], stack: str, data_dir: str) -> list[dict[str, Any]]:
+    """Collect the volumes of all services: engine name, directory on the host, owning user, what belongs to it.
 
     :raises AnsibleFilterError: when two containers declare one volume with different places or owners.
     """
-    volumes: dict[str, dict[str, str]] = {}
+    volumes: dict[str, dict[str, Any]] = {}
     for service in services:
         for container in service["containers"]:
             for volume in container.get("volumes", []):
                 name = f"{stack}-{volume['name']}"
-                declared = {
+                declared: dict[str, Any] = {
                     "name": name,
                     "directory": f"{data_dir}/volumes/{volume.get('location', volume['name'])}",
                     "owner": volume.get("owner", container["user"]),
                 }
-                if volumes.setdefault(name, declared) != declared:
+                if "belongings" in volume:
+                    declared["belongings"] = volume["belongings"]
+                # Who else mounts it need not say what belongs to it.
+                known = volumes.setdefault(name, declared)
+                known |= {"belongings": declared["belongings"]} if "belongings" in declared else {}
+                if {**known, "belongings": None} != {**declared, "belongings": None}:
                     raise AnsibleFilterError(f"volume {volume['name']}: declared twice with different place or owner")
     return sorted(volumes.values(), key=lambda volume: volume["directory"])
 
@@ -354,6 +359,15 @@ def host_directories(
     return [
         {"path": directory, "owner": owner, "group": owner, "mode": "0755"}
         for directory, owner in sorted(owners.items())
+    ]
+
+
+def host_belongings(volumes: Iterable[Mapping[str, Any]], users: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Turn volumes all of whose entries belong to their owner into what `host_files` compares."""
+    return [
+        {"path": volume["directory"], "owner": users[volume["owner"]], "exact": volume["belongings"]["exact"]}
+        for volume in volumes
+        if "belongings" in volume
     ]
 
 
@@ -813,6 +827,7 @@ class FilterModule:
             "interrupted_handovers": interrupted_handovers,
             "engine_questions": engine_questions,
             "health_reports": health_reports,
+            "host_belongings": host_belongings,
             "host_directories": host_directories,
             "kept_volumes": kept_volumes,
             "missing_images": missing_images,

@@ -103,7 +103,9 @@ def run(command: Mapping[str, Any]) -> int:
     argv, password = command["argv"], str(command["password"])
     if password and argv[0] == "sudo":
         # From now on sudo knows us; it says by itself where that is not so.
-        subprocess.run(["sudo", "-S", "-p", "", "-v"], input=password + "\n", text=True, capture_output=True, check=False)
+        subprocess.run(
+            ["sudo", "-S", "-p", "", "-v"], input=password + "\n", text=True, capture_output=True, check=False
+        )
     # A person's Ctrl-C is for the command, which gets it as well; any other wish to end is passed on.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     process = subprocess.Popen(

@@ -97,7 +97,9 @@ class ActionModule(ActionBase):
         self._write(self._command(program, bool(wanted["terminal"])))
         missing = not wordpress_cli.has_image(engine, reference)
         if missing:
-            self._display.display("Building the image of WP-CLI: once for each version of the site's image.", stderr=True)
+            self._display.display(
+                "Building the image of WP-CLI: once for each version of the site's image.", stderr=True
+            )
         return {
             "reference": reference, "base": base, "context": context, "missing": missing,
             "former": wordpress_cli.former_images(engine, stack, base, reference),
