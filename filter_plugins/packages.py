@@ -258,9 +258,12 @@ def package_slugs(declared: Iterable[Any]) -> list[str]:
 
 
 def package_places(site: Mapping[str, Any]) -> list[str]:
-    """Return where a site's packages lie, below its content: ``plugins/harbour``. What is declared by its name alone is no package."""
+    """Return where a site's packages lie, below its content: ``plugins/harbour``; a name alone declares no package."""
     return [
-        f"{key}/{declared['slug']}" for key in KINDS for declared in site.get(key) or () if isinstance(declared, Mapping)
+        f"{key}/{declared['slug']}"
+        for key in KINDS
+        for declared in site.get(key) or ()
+        if isinstance(declared, Mapping)
     ]
 
 

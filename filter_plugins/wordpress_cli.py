@@ -24,8 +24,8 @@ SERVICE_LABEL = "pressdock.service"
 OTHERS_SHARE = 4
 """The part of the memory that is left to the database's programs, and to files in memory: one in so many."""
 
-# What the machine does, as root: the arguments are a directory, its owner, further networks, and those of `docker create`.
-# The engine's command joins a container to one network when it makes it, so it is made, joined to the others, and started then.
+# What the machine does, as root. Its arguments: a directory, its owner, further networks, and those of `docker create`.
+# That joins a container to one network alone, so it is made, joined to the others, and started then.
 PROGRAM = """\
 set -u
 work=$1 owner=$2 further=$3
@@ -43,7 +43,7 @@ docker start --attach --interactive --detach-keys ctrl-^,ctrl-^ "$container"
 """
 
 
-class CommandProblem(Exception):
+class CommandError(Exception):
     """Why a command cannot be run, in the operator's words."""
 
 
@@ -51,20 +51,18 @@ def declaring_hosts(site: str, sites: Mapping[str, Iterable[str]]) -> list[str]:
     """List the machines that a command can be for: those that declare its site.
 
     :param sites: machine to the names of its sites.
-    :raises CommandProblem: where there is none, or more than one.
+    :raises CommandError: where there is none, or more than one.
     """
     names = sorted({name for declared in sites.values() for name in declared})
     if not site:
-        raise CommandProblem(f'SITE is empty: make wp SITE={names[0] if names else "blog"} ARGS="plugin list"')
+        raise CommandError(f'SITE is empty: make wp SITE={names[0] if names else "blog"} ARGS="plugin list"')
     hosts = [host for host, declared in sites.items() if site in declared]
     if not hosts:
         near = difflib.get_close_matches(site, names, 1)
         hint = f" (did you mean {near[0]}?)" if near else ""
-        raise CommandProblem(
-            f"SITE: wordpress_sites has no site {site!r}{hint}; there are: {', '.join(names) or 'none'}"
-        )
+        raise CommandError(f"SITE: wordpress_sites has no site {site!r}{hint}; there are: {', '.join(names) or 'none'}")
     if len(hosts) > 1:
-        raise CommandProblem(f"HOST: {', '.join(hosts)} have a site {site}: say which one is meant (HOST={hosts[0]})")
+        raise CommandError(f"HOST: {', '.join(hosts)} have a site {site}: say which one is meant (HOST={hosts[0]})")
     return hosts
 
 
@@ -72,7 +70,7 @@ def demand_declared(version: str, sha256: str) -> None:
     """Refuse to go on where no release of WP-CLI is declared."""
     empty = [name for name, value in (("version", version), ("sha256", sha256)) if not value]
     if empty:
-        raise CommandProblem(
+        raise CommandError(
             f"{' and '.join(f'wordpress_cli_{name}' for name in empty)}: empty: WP-CLI is switched off; declare the"
             " version of a release, and the sha256 of its .phar"
         )
@@ -83,15 +81,15 @@ def running_image(engine: Mapping[str, Any], stack: str, host: str, container: M
 
     :param engine: as `engine_look` returns it.
     :param container: as it is declared; the networks and volumes of the command are its own.
-    :raises CommandProblem: where the site is not there as it is declared.
+    :raises CommandError: where the site is not there as it is declared.
     """
     advice = f"the stack is not up on {host}: run `make up` first"
     if not isinstance(engine.get("info"), Mapping):
-        raise CommandProblem(f"no engine answers: {advice}")
+        raise CommandError(f"no engine answers: {advice}")
     name = f"{stack}-{container['name']}"
     found = [one for one in engine.get("containers") or [] if f"/{name}" in (one.get("Names") or [])]
     if not found:
-        raise CommandProblem(f"there is no container {name}: {advice}")
+        raise CommandError(f"there is no container {name}: {advice}")
     lacking = [
         f"{kind} {stack}-{wanted}"
         for kind, there, declared in (
@@ -102,11 +100,11 @@ def running_image(engine: Mapping[str, Any], stack: str, host: str, container: M
         if f"{stack}-{wanted}" not in {one["Name"] for one in there or []}
     ]
     if lacking:
-        raise CommandProblem(f"there is no {', no '.join(lacking)}: {advice}")
+        raise CommandError(f"there is no {', no '.join(lacking)}: {advice}")
     digest = (found[0].get("Labels") or {}).get("pressdock.digest")
     image = f"{stack}/wordpress:{digest}"
     if not has_image(engine, image):
-        raise CommandProblem(f"container {name} runs an image that is not there any more ({image}): run `make up`")
+        raise CommandError(f"container {name} runs an image that is not there any more ({image}): run `make up`")
     return image
 
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """All that lies in a directory belongs to its user, who can use it, and so can whoever serves it.
 
-Archives that root has unpacked leave files of root there, or of a user of another machine: PHP cannot write them, and what only their
-owner may read is a page without its pictures.
+Archives that root has unpacked leave files of root there, or of a user of another machine: PHP cannot write them, and
+what only their owner may read is a page without its pictures.
 
-Who may write in the directory may exchange anything in it at any moment, so nothing is addressed by a path: every directory is opened
-below the one that holds it, never through a symbolic link, and what is repaired is what was opened.
+Who may write in the directory may exchange anything in it at any moment, so nothing is addressed by a path: every
+directory is opened below the one that holds it, never through a symbolic link, and what is repaired is what was opened.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def wanted_mode(path: str, mode: int, directory: bool, foreign: bool, exact: boo
     mode &= 0o7777
     if exact:
         return 0o755 if directory else 0o644
-    served = path.split("/")[0] in SERVED_FROM
+    served = path.split("/", maxsplit=1)[0] in SERVED_FROM
     if directory and not foreign and "/" not in path:
         # Those that WordPress expects are the reconciler's.
         return mode
@@ -147,16 +147,8 @@ def _judge(
         # It has another name somewhere, which may be a file of the machine's.
         findings.left.append(f"{path}: of another owner, with more than one name (hard links)")
         return
-    if file and mode & 0o6000:
-        findings.note(SET_ID, path)
-    if foreign:
-        findings.note(OWNER, path)
-    elif exact:
-        findings.note(OTHER_MODE, path)
-    elif (wanted ^ mode) & 0o700:
-        findings.note(UNUSABLE, path)
-    elif (wanted ^ mode) & 0o077:
-        findings.note(UNREADABLE, path)
+    for kind in _kinds(mode, wanted, file=file, foreign=foreign, exact=exact):
+        findings.note(kind, path)
     if check:
         return
     try:
@@ -168,6 +160,20 @@ def _judge(
         # Gone, or another one by now: the next run looks again.
         if error.errno not in (errno.ENOENT, errno.ELOOP):
             raise
+
+
+def _kinds(mode: int, wanted: int, *, file: bool, foreign: bool, exact: bool) -> Iterator[int]:
+    """Yield what is wrong with an entry."""
+    if file and mode & 0o6000:
+        yield SET_ID
+    if foreign:
+        yield OWNER
+    elif exact:
+        yield OTHER_MODE
+    elif (wanted ^ mode) & 0o700:
+        yield UNUSABLE
+    elif (wanted ^ mode) & 0o077:
+        yield UNREADABLE
 
 
 def _change_mode(folder: int, name: str, found: os.stat_result, mode: int) -> None:

@@ -9,6 +9,7 @@ import getpass
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from typing import IO, Any
 
 PROJECT = Path(__file__).resolve().parents[1]
 MEMORY = Path("/dev/shm")  # noqa: S108 -- a directory of our own is made in it
+SUDO_ASKS, SUDO_LEARNS = ("sudo", "-n", "true"), ("sudo", "-S", "-p", "", "-v")
 CANNOT_START = 125
 """The exit status for a command that could not be started, as the engine's own."""
 
@@ -40,14 +42,18 @@ def request(arguments: list[str], environment: Mapping[str, str]) -> tuple[str, 
 
 def sudo_password(options: list[str]) -> str:
     """Ask for the password that sudo wants on this machine; empty where it wants none, or nobody can be asked."""
-    if os.geteuid() == 0 or subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0:
+    if (
+        os.geteuid() == 0
+        or not shutil.which("sudo")
+        or subprocess.run(SUDO_ASKS, capture_output=True, check=False).returncode == 0
+    ):
         return ""
     asks = [sys.executable, PROJECT / "scripts/asks_here.py", PROJECT / "playbooks/wp.yml", *options]
     if subprocess.run(asks, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode != 0:
         return ""
     try:
         # From the terminal, also where the input is a file.
-        with open("/dev/tty", "r+b", buffering=0):
+        with Path("/dev/tty").open("r+b", buffering=0):
             return getpass.getpass("sudo's password: ")
     except OSError:
         return ""
@@ -103,15 +109,12 @@ def run(command: Mapping[str, Any]) -> int:
     argv, password = command["argv"], str(command["password"])
     if password and argv[0] == "sudo":
         # From now on sudo knows us; it says by itself where that is not so.
-        subprocess.run(
-            ["sudo", "-S", "-p", "", "-v"], input=password + "\n", text=True, capture_output=True, check=False
-        )
+        subprocess.run(SUDO_LEARNS, input=password + "\n", text=True, capture_output=True, check=False)
     # A person's Ctrl-C is for the command, which gets it as well; any other wish to end is passed on.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, lambda *_: None)
     process = subprocess.Popen(
         argv,
         stdin=subprocess.PIPE if command["feeds"] else None,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda received, _frame: process.send_signal(received))
@@ -126,11 +129,11 @@ def main() -> int:
     try:
         site, words, options = request(sys.argv[1:], os.environ)
     except ValueError as error:
-        print(f"wp: ARGS: {error}: quote words as in a shell", file=sys.stderr)
+        sys.stderr.write(f"wp: ARGS: {error}: quote words as in a shell\n")
         return CANNOT_START
     command = prepare(site, words, options, sys.stdin.isatty() and sys.stdout.isatty())
     if "problem" in command:
-        print(f"wp: {command['problem']}", file=sys.stderr)
+        sys.stderr.write(f"wp: {command['problem']}\n")
         return CANNOT_START
     return run(command)
 

@@ -22,8 +22,10 @@ def modes(top: Path) -> dict[str, str]:
 def volume(tmp_path: Path) -> Path:
     """Make a site's content of this user, with each kind of wrong mode."""
     for path, mode in {
-        "uploads/2024/a.jpg": 0o600, "uploads/2024/b.PNG": 0o204, "uploads/private/c.zip": 0o600, "uploads/.x/d.jpg": 0o644,
-        "plugins/boje/boje.php": 0o666, "plugins/boje/run": 0o4755, "plugins/mine/own.php": 0o600, "themes/sail/s.css": 0o400,
+        "uploads/2024/a.jpg": 0o600, "uploads/2024/b.PNG": 0o204, "uploads/private/c.zip": 0o600,
+        "uploads/.x/d.jpg": 0o644,
+        "plugins/boje/boje.php": 0o666, "plugins/boje/run": 0o4755, "plugins/mine/own.php": 0o600,
+        "themes/sail/s.css": 0o400,
         "languages/de.mo": 0o040, "wp.log": 0o600,
     }.items():  # fmt: skip
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)

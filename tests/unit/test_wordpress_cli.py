@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from filter_plugins import wordpress_cli
+from filter_plugins.container import belonging_to
 from filter_plugins.preflight import wordpress_cli_problems
-from filter_plugins.wordpress_cli import CommandProblem
+from filter_plugins.wordpress_cli import CommandError
 from tests.support.runs import PROJECT
 
 SITE: dict[str, Any] = {
@@ -59,14 +60,14 @@ def test_one_machine_is_meant() -> None:
         ("kia", "did you mean kai?); there are: kai, mole"),
         ("", "SITE is empty: make wp SITE=kai"),
     ):
-        with pytest.raises(CommandProblem) as problem:
+        with pytest.raises(CommandError) as problem:
             wordpress_cli.declaring_hosts(site, sites)
         assert words in str(problem.value)
 
 
 def test_no_release_is_declared() -> None:
     wordpress_cli.demand_declared("2.11.0", "a" * 64)
-    with pytest.raises(CommandProblem, match="wordpress_cli_version and wordpress_cli_sha256: empty"):
+    with pytest.raises(CommandError, match="wordpress_cli_version and wordpress_cli_sha256: empty"):
         wordpress_cli.demand_declared("", "")
 
 
@@ -104,7 +105,7 @@ def test_image_is_the_one_that_runs() -> None:
     ],
 )
 def test_stack_is_not_up(change: dict[str, Any], words: str) -> None:
-    with pytest.raises(CommandProblem) as problem:
+    with pytest.raises(CommandError) as problem:
         wordpress_cli.running_image({**ENGINE, **change}, "quay", "pier", SITE)
     assert words in str(problem.value)
 
@@ -113,7 +114,8 @@ def created(terminal: bool) -> list[str]:
     """Return what a command's container is made with."""
     return wordpress_cli.create_options(
         SITE, "quay/wordpress_cli:new", "quay", "/srv/quay", {"wordpress": 613},
-        site="kai", url="https://kai.example.test", memory="200m", words=["post", "list; id"], terminal=terminal, mark="0f",
+        site="kai", url="https://kai.example.test", memory="200m", words=["post", "list; id"], terminal=terminal,
+        mark="0f",
     )  # fmt: skip
 
 
@@ -123,7 +125,8 @@ def test_command_has_what_the_site_has() -> None:
     assert "--tty" not in options
     assert "--tty" in created(terminal=True)
     for option in (
-        "--rm", "--read-only", "--user=613:613", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--pids-limit=33",
+        "--rm", "--read-only", "--user=613:613", "--cap-drop=ALL", "--security-opt=no-new-privileges",
+        "--pids-limit=33",
         "--memory=209715200b", "--memory-swap=209715200b", "--network=quay-database-kai", "--env=PHP_WORKERS=3",
         "--env=PHP_MEMORY_LIMIT=157286400", "--volume=quay-site-kai:/srv/sites/kai/wp-content:rw",
         "--volume=/srv/quay/secrets/wordpress-kai:/run/secrets:ro", "--volume=/srv/quay/work/kai:/work",
@@ -133,8 +136,6 @@ def test_command_has_what_the_site_has() -> None:
 
 
 def test_running_command_is_no_drift() -> None:
-    from filter_plugins.container import belonging_to
-
     running = [
         {"Names": ["/quay-wp-kai-0f"], "Labels": {"pressdock.stack": "quay", "pressdock.command": "wp"}},
         {"Names": ["/quay-nginx"], "Labels": {"pressdock.stack": "quay"}},
@@ -177,7 +178,7 @@ case $* in
 *) exit 9 ;;
 esac"""
     done = subprocess.run(
-        ["sh", "-c", ACTION.READS_PASSWORD, "wp", "sh", "-c", "cat; exit 5"],
+        ["sh", "-c", ACTION.BECOMES_ROOT, "wp", "sh", "-c", "cat; exit 5"],
         env=tools(tmp_path, sudo=sudo), input="geheim\nDROP\nTABLE", capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (5, "DROP\nTABLE")
@@ -194,9 +195,10 @@ def test_words_of_a_request() -> None:
     assert SCRIPT.request(["mole", "eval", "a  b"], {})[:2] == ("mole", ["eval", "a  b"])
 
 
-def test_status_and_streams_come_through(tmp_path: Path) -> None:
+def test_status_and_streams_come_through() -> None:
     command = {"argv": ["sh", "-c", "cat; echo no >&2; exit 7"], "password": "", "feeds": False}
-    code = f"import sys; sys.path.insert(0, {str(PROJECT / 'scripts')!r}); import wordpress_cli as w, json; sys.exit(w.run(json.loads(sys.argv[1])))"
+    code = f"import json, sys; sys.path.insert(0, {str(PROJECT / 'scripts')!r}); import wordpress_cli\n"
+    code += "sys.exit(wordpress_cli.run(json.loads(sys.argv[1])))"
     for feeds, expected in ((False, "a\nb"), (True, "geheim\na\nb")):
         given = {**command, "feeds": feeds, "password": "geheim" if feeds else ""}
         done = subprocess.run(

@@ -136,8 +136,11 @@ def test_repair_gave_the_site_what_is_its_own(stack: Stack, sequence: Sequence) 
     ]
     assert [line for line in expected if line not in predicted] == [], predicted
     assert [line for line in expected if line not in repaired] == [], repaired
-    assert stack.host.check_output(f"cd {CONTENT} && stat -c '%a %u' uploads/2024 uploads/2024/root.jpg uploads/own.png"
-                                   " plugins/leine/leine.php .. && stat -c '%u' uploads/2024/link /etc/passwd").split() == [
+    asked = (
+        f"cd {CONTENT} && stat -c '%a %u' uploads/2024 uploads/2024/root.jpg uploads/own.png plugins/leine/leine.php .."
+        " && stat -c %u uploads/2024/link /etc/passwd"
+    )
+    assert stack.host.check_output(asked).split() == [
         "755", "613", "644", "613", "644", "613", "644", "613", "755", "0", "613", "0",
     ]  # fmt: skip
 

@@ -93,7 +93,8 @@ options:
     default: []
   belongings:
     description:
-      - Directories all of whose entries belong to one user, who can use them, and so can a web server. Symbolic links are not followed.
+      - Directories all of whose entries belong to one user, who can use them, and so can a web server. Symbolic links
+        are not followed.
       - Of one that does not exist yet nothing is said.
     type: list
     elements: dict

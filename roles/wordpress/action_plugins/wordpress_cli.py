@@ -20,14 +20,14 @@ sys.path.append(str(Path(__file__).resolve().parents[3]))
 
 from filter_plugins import wordpress_cli
 from filter_plugins.container import context_digest
-from filter_plugins.wordpress_cli import CommandProblem
+from filter_plugins.wordpress_cli import CommandError
 
 ROLE = Path(__file__).resolve().parents[1]
 TEMPLATES = (ROLE / "templates", ROLE.parent / "container" / "templates")
 FILES = ("wp", "database-client", "wp-cli.yml")
 
 # Becomes root by sudo, which has been told its password in the first line of the input: the rest is the command's.
-READS_PASSWORD = """\
+BECOMES_ROOT = """\
 IFS= read -r password
 sudo -n true 2>/dev/null || printf '%s\\n' "$password" | sudo -S -p '' -v 2>/dev/null
 if sudo -n true 2>/dev/null; then
@@ -64,7 +64,7 @@ class ActionModule(ActionBase):
             if host not in wordpress_cli.declaring_hosts(wanted["site"], sites):
                 return nothing
             return {"changed": False, **self._plan(host, variables)}
-        except CommandProblem as problem:
+        except CommandError as problem:
             self._write({"problem": str(problem)})
             return nothing
 
@@ -83,7 +83,7 @@ class ActionModule(ActionBase):
             module_name="engine_look", module_args={"stack": stack, "data_dir": data_dir}, task_vars=variables
         )
         if result.get("failed") or "engine" not in result:
-            raise CommandProblem(f"{host} does not answer: {str(result.get('msg') or result).strip()}")
+            raise CommandError(f"{host} does not answer: {str(result.get('msg') or result).strip()}")
         engine = result["engine"]
         base = wordpress_cli.running_image(engine, stack, host, container)
         context = self._context({**variables, "__wordpress_cli_base": base})
@@ -120,11 +120,11 @@ class ActionModule(ActionBase):
         kind = str(connection.ansible_name).rpartition(".")[2]
         become = connection.become
         if become is not None and become.name.rpartition(".")[2] != "sudo":
-            raise CommandProblem(f"ansible_become_method: {become.name}: make wp can become root by sudo alone")
+            raise CommandError(f"ansible_become_method: {become.name}: make wp can become root by sudo alone")
         password = str(become.get_option("become_pass") or "") if become is not None else ""
         feeds = False
         if become is not None and kind != "local" and password and not terminal:
-            program, feeds = ["sh", "-c", READS_PASSWORD, "wp", *program], True
+            program, feeds = ["sh", "-c", BECOMES_ROOT, "wp", *program], True
         elif become is not None and not (kind == "local" and os.geteuid() == 0):
             program = ["sudo", "--", *program]
         if kind == "local":
@@ -138,7 +138,7 @@ class ActionModule(ActionBase):
             if terminal:
                 argv.insert(argv.index(b"exec") + 1, b"-t")
         else:
-            raise CommandProblem(f"ansible_connection: {connection.ansible_name}: make wp needs ssh or local")
+            raise CommandError(f"ansible_connection: {connection.ansible_name}: make wp needs ssh or local")
         texts = [os.fsdecode(word) if isinstance(word, bytes) else str(word) for word in argv]
         return {"argv": texts, "password": password, "feeds": feeds}
 
