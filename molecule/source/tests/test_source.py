@@ -130,7 +130,7 @@ def test_repair_gave_the_site_what_is_its_own(stack: Stack, sequence: Sequence) 
     predicted = [line for change in sequence.predicted.changes for line in change["lines"]]
     repaired = [line for change in sequence.repaired.changes for line in change["lines"]]
     expected = [
-        f"{CONTENT}: 3 entries of another owner: such as uploads/2024",
+        f"{CONTENT}: 5 entries of another owner: such as plugins/anker/inc/added.php",
         f"{CONTENT}: 1 entry that the web server cannot read: uploads/own.png",
         f"{CONTENT}: 1 entry of what is declared with another mode: plugins/leine/leine.php",
     ]
