@@ -405,6 +405,11 @@ def sealed_containers(containers: Iterable[Mapping[str, Any]], digests: Iterable
     sealed = []
     for container, digest in zip(containers, digests, strict=True):
         public = {key: value for key, value in container.items() if key not in {"secrets", "configuration"}}
+        if "volumes" in public:
+            # What lies in a volume is no property of the container.
+            public["volumes"] = [
+                {key: value for key, value in volume.items() if key != "belongings"} for volume in public["volumes"]
+            ]
         if container.get("configuration"):
             public["configuration"] = container["configuration"]["directory"]
         if container.get("reloads_secrets"):

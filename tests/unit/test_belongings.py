@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from filter_plugins.container import container_volumes, host_belongings
+from filter_plugins.container import container_volumes, host_belongings, sealed_containers
 from filter_plugins.packages import package_places
 from module_utils import belongings
 
@@ -123,3 +123,9 @@ def test_volume_says_so_once() -> None:
         assert host_belongings(volumes, {"php": 613}) == [
             {"path": "/data/volumes/sites/kai/wp-content", "owner": 613, "exact": ["plugins/boje"]}
         ]
+
+
+def test_declaring_another_package_makes_no_other_container() -> None:
+    volume = {"name": "site-kai", "path": "/srv", "belongings": {"exact": ["plugins/boje"]}}
+    sealed = sealed_containers([{"name": "wordpress-kai", "volumes": [volume]}], [""])
+    assert sealed[0]["volumes"] == [{"name": "site-kai", "path": "/srv"}]
