@@ -48,7 +48,7 @@ def sudo_password(options: list[str]) -> str:
         or subprocess.run(SUDO_ASKS, capture_output=True, check=False).returncode == 0
     ):
         return ""
-    asks = [sys.executable, PROJECT / "scripts/asks_here.py", PROJECT / "playbooks/wp.yml", *options]
+    asks = [sys.executable, str(PROJECT / "scripts/asks_here.py"), str(PROJECT / "playbooks/wp.yml"), *options]
     if subprocess.run(asks, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode != 0:
         return ""
     try:

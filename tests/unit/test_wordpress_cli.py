@@ -206,5 +206,4 @@ def test_status_and_streams_come_through() -> None:
         )
         assert (done.returncode, done.stdout, done.stderr) == (7, expected, "no\n")
     given = {**command, "argv": ["sh", "-c", "kill -KILL $$"]}
-    done = subprocess.run([sys.executable, "-c", code, json.dumps(given)], check=False)
-    assert done.returncode == 137
+    assert subprocess.run([sys.executable, "-c", code, json.dumps(given)], check=False).returncode == 137
