@@ -47,6 +47,17 @@ drift: venv ## Say what differs from what is declared, changing nothing (exit st
 drift-timer: venv ## Do so regularly, by a timer of this machine, for monitoring
 	@scripts/play playbooks/drift_timer.yml $(ARGS)
 
+.PHONY: wp
+# Any text arrives as it was written; a HOST of the surroundings, which some shells set, is not meant. Only WP-CLI writes to the output.
+wp: export PRESSDOCK_WP_SITE := $(value SITE)
+wp: export PRESSDOCK_WP_ARGS := $(value ARGS)
+wp: export PRESSDOCK_WP_OPTIONS := $(value OPTIONS)
+wp: export PRESSDOCK_WP_HOST := $(if $(filter command,$(origin HOST)),$(value HOST))
+unexport SITE OPTIONS
+wp: ## Run WP-CLI for a site: make wp SITE=blog ARGS="plugin list"; HOST=machine, where several have the site
+	@scripts/bootstrap </dev/null >&2
+	@scripts/wp
+
 .PHONY: secrets
 secrets: venv ## Show the sites' logins and passwords
 	@scripts/play playbooks/secrets.yml $(ARGS)

@@ -253,22 +253,27 @@ def network_changes(
     return changes
 
 
-def container_volumes(services: Iterable[Mapping[str, Any]], stack: str, data_dir: str) -> list[dict[str, str]]:
-    """Collect the volumes of all services: engine name, directory on the host, owning user.
+def container_volumes(services: Iterable[Mapping[str, Any]], stack: str, data_dir: str) -> list[dict[str, Any]]:
+    """Collect the volumes of all services: engine name, directory on the host, owning user, what belongs to it.
 
     :raises AnsibleFilterError: when two containers declare one volume with different places or owners.
     """
-    volumes: dict[str, dict[str, str]] = {}
+    volumes: dict[str, dict[str, Any]] = {}
     for service in services:
         for container in service["containers"]:
             for volume in container.get("volumes", []):
                 name = f"{stack}-{volume['name']}"
-                declared = {
+                declared: dict[str, Any] = {
                     "name": name,
                     "directory": f"{data_dir}/volumes/{volume.get('location', volume['name'])}",
                     "owner": volume.get("owner", container["user"]),
                 }
-                if volumes.setdefault(name, declared) != declared:
+                if "belongings" in volume:
+                    declared["belongings"] = volume["belongings"]
+                # Who else mounts it need not say what belongs to it.
+                known = volumes.setdefault(name, declared)
+                known |= {"belongings": declared["belongings"]} if "belongings" in declared else {}
+                if {**known, "belongings": None} != {**declared, "belongings": None}:
                     raise AnsibleFilterError(f"volume {volume['name']}: declared twice with different place or owner")
     return sorted(volumes.values(), key=lambda volume: volume["directory"])
 
@@ -357,6 +362,15 @@ def host_directories(
     ]
 
 
+def host_belongings(volumes: Iterable[Mapping[str, Any]], users: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Turn volumes all of whose entries belong to their owner into what `host_files` compares."""
+    return [
+        {"path": volume["directory"], "owner": users[volume["owner"]], "exact": volume["belongings"]["exact"]}
+        for volume in volumes
+        if "belongings" in volume
+    ]
+
+
 def secret_trees(
     services: Iterable[Mapping[str, Any]], data_dir: str, users: Mapping[str, int]
 ) -> list[dict[str, Any]]:
@@ -391,6 +405,11 @@ def sealed_containers(containers: Iterable[Mapping[str, Any]], digests: Iterable
     sealed = []
     for container, digest in zip(containers, digests, strict=True):
         public = {key: value for key, value in container.items() if key not in {"secrets", "configuration"}}
+        if "volumes" in public:
+            # What lies in a volume is no property of the container.
+            public["volumes"] = [
+                {key: value for key, value in volume.items() if key != "belongings"} for volume in public["volumes"]
+            ]
         if container.get("configuration"):
             public["configuration"] = container["configuration"]["directory"]
         if container.get("reloads_secrets"):
@@ -756,12 +775,16 @@ def container_tmpfs(container: Mapping[str, Any], users: Mapping[str, int]) -> l
     return [f"{path}:{common},{options}" for path, options in container.get("tmpfs", {}).items()]
 
 
-def belonging_to(listing: Iterable[Mapping[str, Any]], stack: str) -> list[str]:
-    """Name those of the engine's containers or networks that carry the stack's label."""
+def belonging_to(listing: Iterable[Mapping[str, Any]], stack: str, commands: bool = True) -> list[str]:
+    """Name those of the engine's containers or networks that carry the stack's label.
+
+    :param commands: whether containers count that run a command once (`make wp`) and end by themselves.
+    """
     return [
         (entry.get("Names") or [entry.get("Name", "")])[0].lstrip("/")
         for entry in listing
-        if (entry.get("Labels") or {}).get("pressdock.stack") == stack
+        if (labels := entry.get("Labels") or {}).get("pressdock.stack") == stack
+        and (commands or "pressdock.command" not in labels)
     ]
 
 
@@ -809,6 +832,7 @@ class FilterModule:
             "interrupted_handovers": interrupted_handovers,
             "engine_questions": engine_questions,
             "health_reports": health_reports,
+            "host_belongings": host_belongings,
             "host_directories": host_directories,
             "kept_volumes": kept_volumes,
             "missing_images": missing_images,

@@ -304,6 +304,16 @@ def package_slugs(declared: Iterable[Any]) -> list[str]:
     return [entry if isinstance(entry, str) else str(entry["slug"]) for entry in declared]
 
 
+def package_places(site: Mapping[str, Any]) -> list[str]:
+    """Return where a site's packages lie, below its content: ``plugins/harbour``; a name alone declares no package."""
+    return [
+        f"{key}/{declared['slug']}"
+        for key in KINDS
+        for declared in site.get(key) or ()
+        if isinstance(declared, Mapping)
+    ]
+
+
 def site_packages(site: Mapping[str, Any]) -> list[dict[str, str]]:
     """Return the packages of a site as its reconciler takes them. Reads those of the controller.
 
@@ -346,4 +356,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Name the filters."""
-        return {"package_slugs": package_slugs, "site_packages": site_packages}
+        return {"package_places": package_places, "package_slugs": package_slugs, "site_packages": site_packages}

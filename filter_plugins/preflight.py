@@ -1424,15 +1424,30 @@ def source_problems(values: Mapping[str, Any]) -> list[str]:
             )
     problems += [
         f"{name}: {shown(value)}: must be an address that begins with https:// or http://"
-        for name in ("wordpress_release_url", "wordpress_directory_url")
+        for name in ("wordpress_release_url", "wordpress_directory_url", "wordpress_cli_url")
         if (value := values.get(name)) and not (isinstance(value, str) and re.fullmatch(WEB_ADDRESS, value))
     ]
+    problems += wordpress_cli_problems(values)
     sites = values.get("wordpress_sites")
     for name, site in sites.items() if isinstance(sites, Mapping) else ():
         if coerced(values.get("wordpress_outbound"), "bool") is False and isinstance(site, Mapping):
             place = f"wordpress_sites.{name}"
             alone = site_package_problems(place, site)
             problems += [p for p in site_package_problems(place, site, outbound=False) if p not in alone]
+    return problems
+
+
+def wordpress_cli_problems(values: Mapping[str, Any]) -> list[str]:
+    """Check which release of WP-CLI is declared: a version with its sha256, or none of both."""
+    version, sha256 = (values.get(f"wordpress_cli_{name}") for name in ("version", "sha256"))
+    problems = []
+    if (version or sha256) and not (isinstance(version, str) and RELEASE_VERSION.fullmatch(version)):
+        problems.append(f"wordpress_cli_version: {shown(version)}: must be a version such as 2.12.0, in quotes")
+    if (version or sha256) and not (isinstance(sha256, str) and re.fullmatch(r"[0-9a-f]{64}", sha256)):
+        problems.append(
+            f"wordpress_cli_sha256: {shown(sha256)}: must be 64 hexadecimal digits in lower case: those of the file of "
+            "wordpress_cli_version"
+        )
     return problems
 
 

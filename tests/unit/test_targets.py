@@ -28,6 +28,7 @@ MODULES: dict[str, set[str]] = {
     "ansible.builtin.setup": set(),
     "ansible.builtin.stat": set(),
     "ansible.builtin.systemd_service": set(),
+    "ansible.builtin.tempfile": set(),
     "ansible.builtin.template": set(),
     "community.docker.docker_container": {"requests"},
     "community.docker.docker_container_copy_into": {"requests"},

@@ -91,6 +91,28 @@ options:
     type: list
     elements: path
     default: []
+  belongings:
+    description:
+      - Directories all of whose entries belong to one user, who can use them, and so can a web server. Symbolic links
+        are not followed.
+      - Of one that does not exist yet nothing is said.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: The directory.
+        type: path
+        required: true
+      owner:
+        description: Number of the user, and of its group.
+        type: int
+        required: true
+      exact:
+        description: Directories below it, two levels deep, whose entries have no other mode than 0755 and 0644.
+        type: list
+        elements: str
+        default: []
 attributes:
   check_mode:
     support: full
@@ -157,7 +179,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from ansible.module_utils import contents
+from ansible.module_utils import belongings, contents
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.whole_files import make_directory, replace_file
 
@@ -385,6 +407,18 @@ def reconcile(reconciler: Reconciler, parameters: dict[str, Any], archive: tarfi
         reconciler.absent(Path(path))
 
 
+def reconcile_belongings(reconciler: Reconciler, declared: list[dict[str, Any]]) -> list[str]:
+    """Bring what lies in directories to their users; return what is left alone, with the reason."""
+    left = []
+    for entry in declared:
+        path = Path(entry["path"])
+        if path.is_dir() and not path.is_symlink():
+            found = belongings.compare(str(path), entry["owner"], entry["exact"], reconciler.check)
+            reconciler.changes += [f"{path}: {line}" for line in found.lines()]
+            left += [f"{path}: {line}" for line in found.left]
+    return left
+
+
 def main() -> None:
     """Run the module."""
     ownership: dict[str, Any] = {
@@ -417,6 +451,16 @@ def main() -> None:
             "archive": {"type": "path"},
             "contents": {"type": "list", "elements": "path", "default": []},
             "absent": {"type": "list", "elements": "path", "default": []},
+            "belongings": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "path": {"type": "path", "required": True},
+                    "owner": {"type": "int", "required": True},
+                    "exact": {"type": "list", "elements": "str", "default": []},
+                },
+            },
         },
         supports_check_mode=True,
     )
@@ -428,6 +472,8 @@ def main() -> None:
             module.exit_json(changed=False, changes=[], differences={}, states={}, others={}, wanted=wanted)
         with tarfile.open(archive) if archive else contextlib.nullcontext() as opened:
             reconcile(reconciler, module.params, opened)
+        for line in reconcile_belongings(reconciler, module.params["belongings"]):
+            module.warn(line)
         differences = compare(module.params["compared"])
         stated = [tree for tree in module.params["trees"] if tree["stated"]] + module.params["compared"]
         states = {tree["path"]: tree_state(tree) for tree in stated}
