@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -55,9 +56,56 @@ def certificate_stores(declared: Iterable[Mapping[str, Any]], users: Mapping[str
     return stores
 
 
+def ended_certificates(stores: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Write which certificates of the operator's have ended, in the form that the problems role takes.
+
+    :param stores: what the module ``tls_certificates`` returned of them.
+    """
+    return [
+        {
+            "part": f"certificate {name} of {store}",
+            "what": entry["reason"],
+            "serves": f"{entry['serves']}; browsers warn of one that has ended, or that they do not know.",
+            "advice": "put a valid one where `tls` names its files, and run again; or take `tls` out.",
+        }
+        for store, result in sorted(stores.items())
+        for name, entry in sorted((result.get("ended") or {}).items())
+    ]
+
+
+def ending_certificates(result: Mapping[str, Any], days: int, now: dt.datetime | None = None) -> list[dict[str, str]]:
+    """List the certificates of the operator's that end in fewer days, each with its ``part`` and a line as ``what``.
+
+    One that has ended is no warning any more (:func:`ended_certificates`). One that several services show is told once.
+
+    :param result: what the module ``tls_certificates`` returned; empty where it was not asked.
+    :param now: time to judge by; the clock, if missing.
+    """
+    now = now or dt.datetime.now(dt.UTC)
+    found: dict[str, dict[str, str]] = {}
+    for store, kept in sorted((result.get("stores") or {}).items()):
+        for name, entry in sorted(kept["certificates"].items()):
+            if entry["source"] != "operator" or not entry["not_after"] or name in (kept.get("ended") or {}):
+                continue
+            end = dt.datetime.fromisoformat(entry["not_after"])
+            left = (end - now).days
+            if left < int(days) and entry["fingerprint"] not in found:
+                found[entry["fingerprint"]] = {
+                    "part": f"certificate {name} of {store}",
+                    "what": f"ends on {end:%Y-%m-%d}, in {left} day{'' if left == 1 else 's'} ({entry['domains'][0]}): "
+                    "put the next one where `tls` names its files",
+                }
+    return list(found.values())
+
+
 class FilterModule:
     """Ansible's entry point."""
 
     def filters(self) -> dict[str, Any]:
         """Name the filters."""
-        return {"of_tagged_roles": of_tagged_roles, "certificate_stores": certificate_stores}
+        return {
+            "certificate_stores": certificate_stores,
+            "ended_certificates": ended_certificates,
+            "ending_certificates": ending_certificates,
+            "of_tagged_roles": of_tagged_roles,
+        }

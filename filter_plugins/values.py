@@ -120,6 +120,7 @@ RULES: dict[str, Rule] = {
     # More than 825 is refused by Apple, more than this by others.
     "certificates_days": number(1, 825),
     "certificates_renew_days": number(1, 824),
+    "certificates_warn_days": number(0, 825),
     "container_address_lifetime": number(1, 3600),
     "container_build_timeout": number(60, 86400),
     "container_drain_timeout": number(1, 86400),

@@ -999,7 +999,7 @@ def test_broken_signatures_are_named(monkeypatch: pytest.MonkeyPatch, algorithm:
     monkeypatch.setattr(pairs, "valid_from", lambda _: NOW)
     monkeypatch.setattr(pairs, "valid_until", lambda _: NOW + dt.timedelta(seconds=1))
     chain = [SimpleNamespace(signature_hash_algorithm=named, extensions=leaf_certificate.extensions)]
-    found = pairs._chain_problems(chain, ["a.test"], NOW)
+    found = pairs._chain_problems(chain, ["a.test"])
     assert found == ([f"the certificate is signed with {str(algorithm).upper()}, which browsers refuse"] * refused)
 
 

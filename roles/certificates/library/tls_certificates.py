@@ -19,6 +19,7 @@ from ansible.module_utils.tls_pairs import (
     certificate_blocks,
     certificate_names,
     chain_digest,
+    dated_problems,
     fingerprint,
     is_address,
     key_blocks,
@@ -169,6 +170,11 @@ stores:
     certificates:
       description: For each name its C(fingerprint) (SHA-256, hexadecimal), C(not_after) (ISO 8601, UTC), C(domains),
         C(source), and C(key_type) (C(EC) or C(RSA), empty where it is not known yet).
+      type: dict
+      returned: always
+    ended:
+      description: Those of the operator's certificates that have ended, or not begun, by their names; each with the
+        C(reason), and what C(serves) in its place.
       type: dict
       returned: always
     undeclared:
@@ -527,6 +533,7 @@ class StoreKeeper:
         self.directory = Path(parameters["directory"])
         self.result: dict[str, dict[str, Any]] = {}
         self.undeclared: list[str] = []
+        self.ended: dict[str, dict[str, str]] = {}
 
     def refuse_nonsense(self) -> None:
         """Check all that is declared of the store, the operator's own pairs too, and its place. Nothing is written.
@@ -561,6 +568,7 @@ class StoreKeeper:
             "digest": self._digest(known) if len(known) == len(chains) else UNISSUED,
             "certificates": self.result,
             "undeclared": self.undeclared,
+            "ended": self.ended,
         }
 
     def _refuse_entry(self, entry: dict[str, Any]) -> None:
@@ -573,7 +581,7 @@ class StoreKeeper:
         if bool(entry["certificate"]) != bool(entry["key"]):
             raise CertificateError(f"{label}: certificate and key must be given together")
         if entry["certificate"]:
-            problems = pair_problems(entry["certificate"], entry["key"], normal_names(entry), self.now)
+            problems = pair_problems(entry["certificate"], entry["key"], normal_names(entry), self.now, dated=False)
             if problems:
                 raise CertificateError(f"{label}: {'; '.join(problems)}")
         refuse_directory(label, self._path(entry))
@@ -603,9 +611,19 @@ class StoreKeeper:
         entry = {**entry, "domains": normal_names(entry)}
         given = self._given_text(entry)
         text = read_text(path)
+        untimely = dated_problems(entry["certificate"], self.now) if given else []
         current, reason = (
-            self._compare_given(text, given) if given else self._compare_issued(text, entry["domains"], authority)
+            self._compare_given(text, given)
+            if given and not untimely
+            else self._compare_issued(text, entry["domains"], authority)
         )
+        if untimely:
+            # What is there stays while it can be used; so does the same one, whose end visitors know already.
+            if reason and (text == given or self._usable(text, entry["domains"])):
+                current, reason = self._parse(text), ""
+            serves = "one of the stack's own authority" if reason else "the certificate that was there before"
+            self.ended[entry["name"]] = {"reason": untimely[0], "serves": serves}
+            given = ""
         self._describe(self.target.before, label, None if current is None else current.chain)
         if reason:
             verb = "wrote the given certificate for" if given else "issued for"
@@ -685,6 +703,10 @@ class StoreKeeper:
             return Current(text, load_chain(text))
         except ValueError:
             return None
+
+    def _usable(self, text: str | None, domains: list[str]) -> bool:
+        """Say whether a server can go on with a file, whoever it is from."""
+        return text is not None and not pair_problems(text, text, domains, self.now)
 
     def _undeclared_files(self) -> list[Path]:
         return sorted({*self.directory.glob("*.pem")} - {self._path(entry) for entry in self._entries()})
@@ -808,7 +830,7 @@ def main() -> None:
             changed=module.check_mode,
             changes=["certificates: issued (cryptography is not installed yet)"] if module.check_mode else [],
             stores={
-                store["name"]: {"digest": UNISSUED, "certificates": {}, "undeclared": []}
+                store["name"]: {"digest": UNISSUED, "certificates": {}, "undeclared": [], "ended": {}}
                 for store in module.params["stores"]
             },
             authority={},
