@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -73,31 +72,6 @@ def ended_certificates(stores: Mapping[str, Mapping[str, Any]]) -> list[dict[str
     ]
 
 
-def ending_certificates(result: Mapping[str, Any], days: int, now: dt.datetime | None = None) -> list[dict[str, str]]:
-    """List the certificates of the operator's that end in fewer days, each with its ``part`` and a line as ``what``.
-
-    One that has ended is no warning any more (:func:`ended_certificates`). One that several services show is told once.
-
-    :param result: what the module ``tls_certificates`` returned; empty where it was not asked.
-    :param now: time to judge by; the clock, if missing.
-    """
-    now = now or dt.datetime.now(dt.UTC)
-    found: dict[str, dict[str, str]] = {}
-    for store, kept in sorted((result.get("stores") or {}).items()):
-        for name, entry in sorted(kept["certificates"].items()):
-            if entry["source"] != "operator" or not entry["not_after"] or name in (kept.get("ended") or {}):
-                continue
-            end = dt.datetime.fromisoformat(entry["not_after"])
-            left = (end - now).days
-            if left < int(days) and entry["fingerprint"] not in found:
-                found[entry["fingerprint"]] = {
-                    "part": f"certificate {name} of {store}",
-                    "what": f"ends on {end:%Y-%m-%d}, in {left} day{'' if left == 1 else 's'} ({entry['domains'][0]}): "
-                    "put the next one where `tls` names its files",
-                }
-    return list(found.values())
-
-
 class FilterModule:
     """Ansible's entry point."""
 
@@ -106,6 +80,5 @@ class FilterModule:
         return {
             "certificate_stores": certificate_stores,
             "ended_certificates": ended_certificates,
-            "ending_certificates": ending_certificates,
             "of_tagged_roles": of_tagged_roles,
         }

@@ -23,6 +23,7 @@ from ansible.errors import AnsibleFilterError
 # The files of this folder import each other: Ansible puts the project on nobody's path.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
+from filter_plugins.brought import brought_problems
 from filter_plugins.container import MTU_OPTION
 from filter_plugins.formats import bytes_from_size
 from filter_plugins.ipv6 import bind_address_problem, bind_addresses, prefix_problem, range_problems, wanted
@@ -659,7 +660,8 @@ def account_problems(where: str, login: Any, account: Mapping[str, Any], role: A
         problems.append(f'{where}: login {shown(login)}: an administrator\'s login must not contain "admin"')
     email = account.get("email")
     match = EMAIL.fullmatch(email) if isinstance(email, str) and len(email) <= 100 else None
-    if not match or domain_problem(match["domain"].lower()):
+    # PHP knows dots only between others.
+    if not match or "" in email.partition("@")[0].split(".") or domain_problem(match["domain"].lower()):
         problems.append(f"{where}.email: {shown(email)}: must be an e-mail address")
     if role not in WORDPRESS_ROLES:
         problems.append(f"{where}.role: {shown(role)}: must be one of {', '.join(WORDPRESS_ROLES)}")
@@ -673,7 +675,7 @@ def site_place_problems(values: Mapping[str, Any]) -> list[str]:
     """Check what a site's name, and other variables with it, make: the names that it shares with the stack's own.
 
     Those are the names of containers, of users of the cache, of databases and their users, and of derived secrets. Also
-    its time zone, of which the image's Debian decides what there is.
+    its time zone.
     """
     sites = values.get("wordpress_sites")
     problems: list[str] = []
@@ -700,7 +702,7 @@ def site_place_problems(values: Mapping[str, Any]) -> list[str]:
                 )
             secrets.setdefault(secret, f"{kind} of {name}")
         zone = site.get("timezone")
-        wrong = None if zone is None else timezone_problem(zone, values.get("base_image_release"))
+        wrong = None if zone is None else timezone_problem(zone)
         if wrong:
             problems.append(f"{place}.timezone: {shown(zone)}: {wrong}")
     return problems
@@ -1587,6 +1589,7 @@ def host_problems(declared: Declared, host: Mapping[str, Any]) -> list[str]:
         host, values.get("preflight_disk_min"), values.get("preflight_memory_min"), running=running
     )
     problems += port_problems(declared.containers, host["listeners"], host["containers"], stack, declared.sound)
+    problems += brought_problems(values, host.get("content") or {})
     problems += limit_problems(declared.containers, host["memory"])
     problems += need_problems(declared.containers, host["memory"]) + ipv6_problems(declared, host)
     return problems + network_problems(declared.containers, host, stack, declared.address_pools)

@@ -34,8 +34,11 @@ def checked(problems: Iterable[Mapping[str, Any]]) -> list[Problem]:
 
 def merge_problems(known: Iterable[Mapping[str, Any]], noted: Iterable[Mapping[str, Any]]) -> list[Problem]:
     """Add problems to those that are known; what was noted before in the same words is not told twice."""
-    merged = checked(known)
-    return merged + [problem for problem in checked(noted) if problem not in merged]
+    merged: list[Problem] = []
+    for problem in checked([*known, *noted]):
+        if problem not in merged:
+            merged.append(problem)
+    return merged
 
 
 def problem_lines(problems: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -75,7 +75,15 @@ def test_problems_are_the_reconcilers_words_without_secrets() -> None:
         {"item": result("wiki")["item"], "msg": "no such container", "failed": False},
     ]
     problems = wordpress_problems(results)
-    assert problems == ["shop: title: must not be empty", "wiki: no such container"]
+    assert [(problem["part"], problem["what"]) for problem in problems] == [
+        ("site shop", "title: must not be empty"),
+        ("site wiki", "no such container"),
+    ]
+    assert "wordpress_sites.shop" in problems[0]["advice"]
+    assert [problem["what"] for problem in wordpress_problems(results, check=True)] == [
+        "could not be compared: title: must not be empty",
+        "could not be compared: no such container",
+    ]
     assert CANARY not in repr(problems)
 
 
@@ -91,8 +99,28 @@ def test_each_site_that_could_not_be_compared_has_a_reason() -> None:
         result("wiki", rc=137, stderr="\n", stdout=""),
     ]
     reasons = wordpress_reasons(results)
-    assert reasons == {"shop": "first line\nsecond line", "wiki": "no answer, exit status 137"}
+    assert reasons == {"shop": ["first line\nsecond line"], "wiki": ["no answer, exit status 137"]}
     assert CANARY not in repr(reasons)
+
+
+def test_site_that_went_on_has_all_its_problems() -> None:
+    """A reconciler that went on after one of them names them in its report; what it did is told as well."""
+    changes = [{"what": "option x", "from": "a", "to": "b"}]
+    report = {"changed": True, "changes": changes, "problems": ["plugin a: refused", "plugin b: not there"]}
+    partly = result("blog", stdout=json.dumps(report))
+    assert wordpress_reasons([partly]) == {"blog": ["plugin a: refused", "plugin b: not there"]}
+    assert wordpress_changes([partly]) == {"blog": ['option x: "a" -> "b"']}
+    # With nothing but problems left it is asked again by every run, for they must be told again.
+    answer = {"rc": 0, "stdout": json.dumps({"changed": False, "changes": [], "problems": ["plugin a: refused"]})}
+    assert wordpress_unchanged({"wordpress-blog": answer}, ["blog"]) == []
+
+
+def test_package_that_did_not_arrive_is_the_problem_of_its_site() -> None:
+    lacking = result("blog", stdout=json.dumps({"changed": True, "changes": [], "missing": ["d1"]}))
+    delivered = [{"item": {"site": "blog", "digest": "d1"}, "undelivered": "no room"}]
+    assert wordpress_reasons([lacking, result("shop")], delivered) == {"blog": ["no room"]}
+    arrived = [{"item": {"site": "blog", "digest": "d1"}}]
+    assert wordpress_reasons([lacking], arrived) == {"blog": ["a package was delivered, and is not there"]}
 
 
 def test_site_that_lacks_packages_is_asked_twice() -> None:

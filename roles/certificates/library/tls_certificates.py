@@ -84,6 +84,10 @@ options:
     description: A certificate that is valid for fewer days than this is issued again.
     type: int
     default: 60
+  warn_days:
+    description: The operator's certificates that are valid for fewer days than this are in RV(ending).
+    type: int
+    default: 30
   stores:
     description: The stores.
     type: list
@@ -182,6 +186,11 @@ stores:
       type: list
       elements: str
       returned: always
+ending:
+  description: The operator's certificates that end soon, each with C(part) (its name) and C(what) (a line for him).
+  type: list
+  elements: dict
+  returned: always
 authority:
   description: The authority's C(path), C(fingerprint) and C(not_after).
   type: dict
@@ -738,6 +747,24 @@ class StoreKeeper:
             lines.append(f"{name}: {names}, until {valid_until(chain[0]):%Y-%m-%d}, {fingerprint(chain[0])}")
 
 
+def ending(stores: dict[str, dict[str, Any]], days: int, now: dt.datetime) -> list[dict[str, str]]:
+    """List the operator's certificates that are valid, and for fewer *days*. One that two stores have is told once."""
+    found: dict[str, dict[str, str]] = {}
+    for store, kept in sorted(stores.items()):
+        for name, entry in sorted(kept["certificates"].items()):
+            if entry["source"] != "operator" or not entry["not_after"] or name in kept["ended"]:
+                continue
+            end = dt.datetime.fromisoformat(entry["not_after"])
+            left = (end - now).days
+            if left < days:
+                what = (
+                    f"ends on {end:%Y-%m-%d}, in {left} day{'' if left == 1 else 's'} ({', '.join(entry['domains'])}):"
+                    " put the next one where `tls` names its files, and run again"
+                )
+                found.setdefault(entry["fingerprint"], {"part": f"certificate {name} of {store}", "what": what})
+    return list(found.values())
+
+
 def refuse_nonsense(parameters: dict[str, Any]) -> None:
     """Check what all stores share, and that they are apart.
 
@@ -781,6 +808,7 @@ def look_after(parameters: dict[str, Any], target: Target, now: dt.datetime) -> 
         "changes": target.changes,
         "warnings": target.warnings,
         "stores": kept,
+        "ending": ending(kept, parameters["warn_days"], now),
         "authority": authority.result,
         "library_missing": False,
         "diff": {"before": "".join(f"{x}\n" for x in target.before), "after": "".join(f"{x}\n" for x in target.after)},
@@ -796,6 +824,7 @@ def main() -> None:
             "authority_days": {"type": "int", "default": 3650},
             "certificate_days": {"type": "int", "default": 397},
             "renew_days": {"type": "int", "default": 60},
+            "warn_days": {"type": "int", "default": 30},
             "stores": {
                 "type": "list",
                 "elements": "dict",
@@ -834,6 +863,7 @@ def main() -> None:
                 for store in module.params["stores"]
             },
             authority={},
+            ending=[],
             library_missing=True,
         )
     target = Target(module.check_mode)
