@@ -141,6 +141,9 @@ def wordpress_last(results: Iterable[Mapping[str, Any]], again: Iterable[Mapping
 
 def _silence(result: Mapping[str, Any]) -> str:
     """Say what is known of a reconciler that has said nothing: it was killed, or never began."""
+    # With this timeout(1) says that it has ended it.
+    if result.get("rc") == 124:
+        return "it took too long, and was ended: what a plugin does when it is activated may wait for something"
     return f"no answer, exit status {result.get('rc', 'unknown')}"
 
 

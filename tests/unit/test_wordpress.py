@@ -97,8 +97,10 @@ def test_each_site_that_could_not_be_compared_has_a_reason() -> None:
         result("blog"),
         result("shop", rc=1, stderr="\n first line\nsecond line\n", stdout=""),
         result("wiki", rc=137, stderr="\n", stdout=""),
+        result("shed", rc=124, stderr="", stdout=""),
     ]
     reasons = wordpress_reasons(results)
+    assert reasons.pop("shed")[0].startswith("it took too long, and was ended")
     assert reasons == {"shop": ["first line\nsecond line"], "wiki": ["no answer, exit status 137"]}
     assert CANARY not in repr(reasons)
 
