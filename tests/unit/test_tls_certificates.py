@@ -1029,6 +1029,7 @@ def test_filter_refuses_other_types(arguments: tuple[Any, Any, Any]) -> None:
 
 # --- The end of an operator's certificate ---------------------------------------------------------------------------
 
+
 def of_operator(certificate: tuple[str, str]) -> dict[str, Any]:
     return {**SHOP, "certificate": certificate[0], "key": certificate[1]}
 
