@@ -661,7 +661,7 @@ def account_problems(where: str, login: Any, account: Mapping[str, Any], role: A
     email = account.get("email")
     match = EMAIL.fullmatch(email) if isinstance(email, str) and len(email) <= 100 else None
     # PHP knows dots only between others.
-    if not match or "" in email.partition("@")[0].split(".") or domain_problem(match["domain"].lower()):
+    if not match or "" in match[0].partition("@")[0].split(".") or domain_problem(match["domain"].lower()):
         problems.append(f"{where}.email: {shown(email)}: must be an e-mail address")
     if role not in WORDPRESS_ROLES:
         problems.append(f"{where}.role: {shown(role)}: must be one of {', '.join(WORDPRESS_ROLES)}")

@@ -59,7 +59,7 @@ def test_new_site_begins_with_what_there_is() -> None:
 
 
 def test_what_is_brought_is_right() -> None:
-    fields = {
+    fields: dict[str, Any] = {
         "locale": "de_DE",
         "theme": "astra",
         "themes": [{"slug": "astra", "version": "1.2"}],

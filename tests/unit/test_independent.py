@@ -15,7 +15,7 @@ wait_module = load("roles/container/library/container_wait.py", "container_wait_
 
 
 def test_only_what_was_not_made_has_failed() -> None:
-    results = [
+    results: list[dict[str, Any]] = [
         {"item": {"name": "shop"}, "msg": "no such image"},
         {"item": {"name": "shed"}, "container": {"Id": "1"}, "msg": ""},
         {"item": {"name": "barn"}, "container": {"Id": "2"}},

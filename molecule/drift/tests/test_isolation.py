@@ -79,6 +79,7 @@ def test_all_else_is_brought_into_its_state_and_served(
             "market": f"    theme: nowhere\n    tls: {{certificate: {tls['certificate']}, key: {tls['key']}}}\n",
         },
     )
+    runs.converge()
     before = runs.engine_now()
     result = runs.play("converge.yml", broken, *other)
     told = words(result)
