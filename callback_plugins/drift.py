@@ -74,6 +74,8 @@ def rows(task: str, result: Mapping[str, Any], item: str) -> list[dict[str, Any]
     # A task that only names what another one has found.
     if "msg" in result:
         part = f"site {item}" if role == "wordpress" and item else part
+        # These name what they are about.
+        part = item if role in ("problems", "certificates") and item else part
         return [line_row(part, line) for line in lines(result["msg"])]
     return [row(part, f"{name.rpartition(' | ')[2]}{f' ({item})' if item else ''}")]
 

@@ -55,9 +55,30 @@ def certificate_stores(declared: Iterable[Mapping[str, Any]], users: Mapping[str
     return stores
 
 
+def ended_certificates(stores: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Write which certificates of the operator's have ended, in the form that the problems role takes.
+
+    :param stores: what the module ``tls_certificates`` returned of them.
+    """
+    return [
+        {
+            "part": f"certificate {name} of {store}",
+            "what": entry["reason"],
+            "serves": f"{entry['serves']}; browsers warn of one that has ended, or that they do not know.",
+            "advice": "put a valid one where `tls` names its files, and run again; or take `tls` out.",
+        }
+        for store, result in sorted(stores.items())
+        for name, entry in sorted((result.get("ended") or {}).items())
+    ]
+
+
 class FilterModule:
     """Ansible's entry point."""
 
     def filters(self) -> dict[str, Any]:
         """Name the filters."""
-        return {"of_tagged_roles": of_tagged_roles, "certificate_stores": certificate_stores}
+        return {
+            "certificate_stores": certificate_stores,
+            "ended_certificates": ended_certificates,
+            "of_tagged_roles": of_tagged_roles,
+        }

@@ -669,6 +669,75 @@ def started_containers(
     ]
 
 
+def failed_starts(results: Iterable[Mapping[str, Any]], stack: str) -> dict[str, str]:
+    """Return why `docker_container` could not do what it should, by the engine's names of the containers.
+
+    :param results: of a loop over containers whose failures are no failures of the task.
+    """
+    return {
+        f"{stack}-{result['item']['name']}": str(result["msg"])
+        for result in results
+        if result.get("msg") and not result.get("container") and result.get("item")
+    }
+
+
+def container_problems(
+    failed: Mapping[str, str], returned: Mapping[str, Any], unhealthy: Mapping[str, str]
+) -> list[dict[str, str]]:
+    """Write what containers could not be brought to, in the form that the problems role takes.
+
+    :param failed: the engine's name of each, with the reason.
+    :param returned: those of them whose predecessors serve again.
+    :param unhealthy: those whose predecessors were put back, and do not serve, with the reason.
+    """
+    problems = []
+    for name, reason in failed.items():
+        if name in returned:
+            serves = "the container that it was to replace."
+        elif name in unhealthy:
+            serves = f"nothing here: what it was to replace is back, but {unhealthy[name]}"
+        else:
+            serves = "nothing here; all other containers do."
+        advice = f"see what it says (docker logs {name}), put that right, and run again."
+        problems.append({"part": f"container {name}", "what": reason, "serves": serves, "advice": advice})
+    return problems
+
+
+def build_problems(
+    results: Iterable[Mapping[str, Any]], seconds: int, lines: int, containers: Iterable[str], stack: str
+) -> list[dict[str, str]]:
+    """Write which images could not be built, in the form that the problems role takes.
+
+    :param results: of the wait for their builds.
+    :param seconds: what a build may take.
+    :param lines: how many last lines of a build are shown.
+    :param containers: the engine's names of the stack's containers.
+    """
+    running = set(containers)
+    return [
+        {
+            "part": f"image of {result['item']}",
+            "what": "could not be built. Last lines of its build:\n"
+            + build_lines(result.get("msg") or f"It did not end within {seconds} s.", lines),
+            "serves": "the container of the image before it."
+            if f"{stack}-{result['item']}" in running
+            else "everything but this service.",
+            "advice": "put right what the build says, or switch the service off, and run again.",
+        }
+        for result in results
+    ]
+
+
+def without_noted(failed: Mapping[str, str], noted: Iterable[str], stack: str) -> dict[str, str]:
+    """Leave out the containers that were noted before.
+
+    :param failed: the engine's name of each, with the reason.
+    :param noted: short names.
+    """
+    known = {f"{stack}-{name}" for name in noted}
+    return {name: reason for name, reason in failed.items() if name not in known}
+
+
 def running_containers(results: Iterable[Mapping[str, Any]]) -> list[str]:
     """List the short names of those containers that ran when `docker_container` returned them (in a loop over them)."""
     states = {result["item"]["name"]: (result.get("container") or {}).get("State") or {} for result in results}
@@ -815,11 +884,13 @@ class FilterModule:
         return {
             "belonging_to": belonging_to,
             "build_lines": build_lines,
+            "build_problems": build_problems,
             "build_waves": build_waves,
             "container_answers": container_answers,
             "container_attachments": container_attachments,
             "container_health_check": container_health_check,
             "container_mounts": container_mounts,
+            "container_problems": container_problems,
             "container_networks": container_networks,
             "container_tmpfs": container_tmpfs,
             "container_volumes": container_volumes,
@@ -831,6 +902,7 @@ class FilterModule:
             "replaceable_containers": replaceable_containers,
             "interrupted_handovers": interrupted_handovers,
             "engine_questions": engine_questions,
+            "failed_starts": failed_starts,
             "health_reports": health_reports,
             "host_belongings": host_belongings,
             "host_directories": host_directories,
@@ -850,4 +922,5 @@ class FilterModule:
             "undeclared_options": undeclared_options,
             "unhealthy_containers": unhealthy_containers,
             "volume_changes": volume_changes,
+            "without_noted": without_noted,
         }

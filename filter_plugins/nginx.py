@@ -453,6 +453,22 @@ def own_certificates(values: Mapping[str, Any]) -> list[tuple[str, Mapping[str, 
     return found
 
 
+def unread_static_sites(unreadable: Mapping[str, str]) -> list[dict[str, str]]:
+    """Write whose files could not be read on the controller, in the form that the problems role takes.
+
+    :param unreadable: names of static sites, each with the reason.
+    """
+    return [
+        {
+            "part": f"static site {name}",
+            "what": reason,
+            "serves": "the files that were brought before, as they are.",
+            "advice": f"put right nginx_static_sites.{name}.source, and run again.",
+        }
+        for name, reason in sorted(unreadable.items())
+    ]
+
+
 class FilterModule:
     """Ansible's entry point."""
 
@@ -463,4 +479,5 @@ class FilterModule:
             "nginx_routes": routes,
             "service_url": service_url,
             "static_differences": static_differences,
+            "unread_static_sites": unread_static_sites,
         }

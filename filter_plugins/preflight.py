@@ -30,6 +30,7 @@ from filter_plugins.accounts import (
     role_capabilities_problems,
     role_problems,
 )
+from filter_plugins.brought import brought_problems
 from filter_plugins.container import MTU_OPTION
 from filter_plugins.formats import bytes_from_size
 from filter_plugins.ipv6 import bind_address_problem, bind_addresses, prefix_problem, range_problems, wanted
@@ -672,7 +673,8 @@ def account_problems(
         problems.append(f'{where}: login {shown(login)}: an administrator\'s login must not contain "admin"')
     email = account.get("email")
     match = EMAIL.fullmatch(email) if isinstance(email, str) and len(email) <= 100 else None
-    if not match or domain_problem(match["domain"].lower()):
+    # PHP knows dots only between others.
+    if not match or "" in match[0].partition("@")[0].split(".") or domain_problem(match["domain"].lower()):
         problems.append(f"{where}.email: {shown(email)}: must be an e-mail address")
     elif kept := email_problem(str(email)):
         problems.append(f"{where}.email: {shown(email)}: {kept}")
@@ -688,7 +690,7 @@ def site_place_problems(values: Mapping[str, Any]) -> list[str]:
     """Check what a site's name, and other variables with it, make: the names that it shares with the stack's own.
 
     Those are the names of containers, of users of the cache, of databases and their users, and of derived secrets. Also
-    its time zone, of which the image's Debian decides what there is.
+    its time zone.
     """
     sites = values.get("wordpress_sites")
     problems: list[str] = []
@@ -715,7 +717,7 @@ def site_place_problems(values: Mapping[str, Any]) -> list[str]:
                 )
             secrets.setdefault(secret, f"{kind} of {name}")
         zone = site.get("timezone")
-        wrong = None if zone is None else timezone_problem(zone, values.get("base_image_release"))
+        wrong = None if zone is None else timezone_problem(zone)
         if wrong:
             problems.append(f"{place}.timezone: {shown(zone)}: {wrong}")
     return problems
@@ -1618,6 +1620,7 @@ def host_problems(declared: Declared, host: Mapping[str, Any]) -> list[str]:
         host, values.get("preflight_disk_min"), values.get("preflight_memory_min"), running=running
     )
     problems += port_problems(declared.containers, host["listeners"], host["containers"], stack, declared.sound)
+    problems += brought_problems(values, host.get("content") or {})
     problems += limit_problems(declared.containers, host["memory"])
     problems += need_problems(declared.containers, host["memory"]) + ipv6_problems(declared, host)
     return problems + network_problems(declared.containers, host, stack, declared.address_pools)

@@ -26,6 +26,9 @@ def _shared() -> ModuleType:
 def tls_pair_problems(certificate: str, key: str, names: Iterable[str]) -> list[str]:
     """Say everything that is wrong with an operator's certificate and key; an empty list means usable.
 
+    But for its dates: a certificate ends by itself, and then it is no reason to leave everything else as it is. The
+    module `tls_certificates` looks after those.
+
     :param certificate: the certificate, followed by its chain, in PEM.
     :param key: its private key in PEM, without a passphrase.
     :param names: host names and addresses that it must be valid for.
@@ -38,7 +41,7 @@ def tls_pair_problems(certificate: str, key: str, names: Iterable[str]) -> list[
     shared = _shared()
     if not shared.HAS_CRYPTOGRAPHY:
         raise AnsibleFilterError("tls_pair_problems: the Python library cryptography is missing on the controller")
-    return list(shared.pair_problems(certificate, key, names))
+    return list(shared.pair_problems(certificate, key, names, dated=False))
 
 
 class FilterModule:

@@ -121,6 +121,7 @@ RULES: dict[str, Rule] = {
     # More than 825 is refused by Apple, more than this by others.
     "certificates_days": number(1, 825),
     "certificates_renew_days": number(1, 824),
+    "certificates_warn_days": number(0, 825),
     "container_address_lifetime": number(1, 3600),
     "container_build_timeout": number(60, 86400),
     "container_drain_timeout": number(1, 86400),
@@ -187,6 +188,7 @@ RULES: dict[str, Rule] = {
     "wordpress_theme": text(SLUG, "a theme's directory name"),
     "wordpress_workers": number(1, 1000),
     "site.cpus": _cpus,
+    # Which languages there are: `brought_problems`.
     "site.locale": text(r"[a-z]{2,3}(_[A-Z]{2})?(_[a-z0-9]{2,12})?", "a language of WordPress, such as de_DE"),
     "site.max_execution_time": number(1, 86400),
     "site.max_input_vars": number(1, 1_000_000),
@@ -481,20 +483,28 @@ def time_zones(folder: Path | None = None) -> tuple[frozenset[str], Mapping[str,
     return frozenset(zones | set(links)), old
 
 
-def timezone_problem(value: Any, release: Any = "trixie") -> str | None:
-    """Return the rule that a site's time zone breaks.
-
-    :param release: Debian's, of the image; from trixie on PHP has no old names of zones there.
-    """
+def timezone_problem(value: Any) -> str | None:
+    """Return the rule that a site's time zone breaks. Old names are right: :func:`timezone_name` replaces them."""
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}", value):
         return "must be a time zone, such as Europe/Berlin or UTC"
-    known, old = time_zones()
+    known, _ = time_zones()
     if known and value not in known:
         same = next((name for name in sorted(known) if name.casefold() == value.casefold()), "")
         return f"is no time zone: write {same or 'one such as Europe/Berlin or UTC'}"
-    if value in old and release != "bookworm":
-        return f"is an old name, which Debian has given up: write {old[value]}"
     return None
+
+
+def timezone_name(value: str) -> str:
+    """Return the name that a time zone has now: from trixie on Debian's PHP does not know the old ones.
+
+    A name that is no old one, or that this machine cannot judge, stays as it is.
+    """
+    seen, (_, old) = value, time_zones()
+    for _ in old:
+        if seen not in old:
+            break
+        seen = old[seen]
+    return seen
 
 
 # --- Options of WordPress -------------------------------------------------------------------------------------------
@@ -629,5 +639,5 @@ class FilterModule:
     """Ansible's entry point: Ansible reads every file of this folder, and these rules are functions for others."""
 
     def filters(self) -> dict[str, Any]:
-        """Name no filter."""
-        return {}
+        """Name the one filter."""
+        return {"timezone_name": timezone_name}

@@ -70,22 +70,49 @@ def wordpress_unchanged(answers: Mapping[str, Mapping[str, Any]], sites: Iterabl
     ]
 
 
-def wordpress_problems(results: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Say why sites could not be reconciled, a line each: ``blog: theme: "x" is neither in the image nor ...``.
+def wordpress_problems(
+    results: Iterable[Mapping[str, Any]], delivered: Iterable[Mapping[str, Any]] = (), check: bool = False
+) -> list[dict[str, str]]:
+    """Say why sites could not be brought into their state, in the form that the problems role takes.
+
+    A site may have several problems: what its reconciler could go on after is in its report, under ``refused``.
 
     :param results: of the task that runs the reconciler for each site. They hold the sites' passwords (their loop
         items do); the lines hold only the reconciler's own words.
+    :param delivered: results of the task that delivers packages.
+    :param check: whether the sites were only compared. Then the reason may be something that a run puts right before.
     """
-    return [f"{site}: {reason}" for site, reason in wordpress_reasons(results).items()]
+    return [
+        {
+            "part": f"site {site}",
+            "what": f"could not be compared: {reason}" if check else reason,
+            "serves": "the site as it was, and what this run has changed of it before; one that was not there yet says "
+            "that it is not installed.",
+            "advice": f"put right what is said, in wordpress_sites.{site} or in the site, and run again.",
+        }
+        for site, reasons in wordpress_reasons(results, delivered).items()
+        for reason in reasons
+    ]
 
 
-def wordpress_reasons(results: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+def wordpress_reasons(
+    results: Iterable[Mapping[str, Any]], delivered: Iterable[Mapping[str, Any]] = ()
+) -> dict[str, list[str]]:
     """Return the reasons of :func:`wordpress_problems`, which are never empty, by the sites' names."""
-    return {
-        result["item"]["key"]: str(result.get("stderr") or result.get("msg") or "").strip() or _silence(result)
-        for result in results
-        if result.get("rc", 1) != 0
-    }
+    reasons: dict[str, list[str]] = {}
+    results, delivered = list(results), list(delivered)
+    for result in results:
+        if refused := _report(result).get("refused"):
+            reasons[result["item"]["key"]] = [str(reason) for reason in refused]
+        elif result.get("rc", 1) != 0:
+            said = str(result.get("stderr") or result.get("msg") or "").strip() or _silence(result)
+            reasons[result["item"]["key"]] = [said]
+    for result in delivered:
+        if result.get("undelivered"):
+            reasons.setdefault(result["item"]["site"], []).append(str(result["undelivered"]))
+    for site in {entry["site"] for entry in wordpress_missing(results)} - set(reasons) if delivered else ():
+        reasons[site] = ["a package was delivered, and is not there"]
+    return reasons
 
 
 def wordpress_changes(results: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
@@ -131,6 +158,9 @@ def wordpress_last(results: Iterable[Mapping[str, Any]], again: Iterable[Mapping
 
 def _silence(result: Mapping[str, Any]) -> str:
     """Say what is known of a reconciler that has said nothing: it was killed, or never began."""
+    # With this timeout(1) says that it has ended it.
+    if result.get("rc") == 124:
+        return "it took too long, and was ended: what a plugin does when it is activated may wait for something"
     return f"no answer, exit status {result.get('rc', 'unknown')}"
 
 

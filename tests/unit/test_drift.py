@@ -47,10 +47,16 @@ def test_a_running_container_has_not_stopped_at_any_time() -> None:
             ],
         ),
         (
-            "wordpress : Report | Name the sites that could not be compared",
+            "problems : Tell | Name what a run would end with",
             {"msg": "could not be compared: the database is not reachable"},
-            "blog",
+            "site blog",
             [("site blog", "could not be compared: the database is not reachable", None, None)],
+        ),
+        (
+            "certificates : Report | Name certificates that end soon",
+            {"msg": "ends on 2031-05-20, in 3 days"},
+            "certificate blog of nginx",
+            [("certificate blog of nginx", "ends on 2031-05-20, in 3 days", None, None)],
         ),
         (
             "mariadb : Accounts | Name what differed",

@@ -235,7 +235,22 @@ def test_bad_logins(login: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "email", ["", None, 5, "a", "a@b", "a@@b.example", "a b@c.example", "@c.example", "a@192.0.2.1", "a@-b.org"]
+    "email",
+    [
+        "",
+        None,
+        5,
+        "a",
+        "a@b",
+        "a@@b.example",
+        "a b@c.example",
+        "@c.example",
+        "a@192.0.2.1",
+        "a@-b.org",
+        ".a@b.example",
+        "a.@b.example",
+        "a..c@b.example",
+    ],
 )
 def test_bad_addresses(email: Any) -> None:
     problems = preflight.site_problems({"blog": site(administrator=account(email=email))})

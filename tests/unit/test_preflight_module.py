@@ -411,3 +411,18 @@ def test_directories_of_other_stacks() -> None:
     ]
     assert module.stack_directories({"volumes": volumes}, "shop") == {"/srv/harbour": "harbour"}
     assert module.stack_directories({"info": None}, "shop") == {}
+
+
+def test_sites_that_are_installed_and_their_languages(look: Look, tmp_path: Path) -> None:
+    """A volume without the reconciler's mark is that of a site which was never finished."""
+    for site, mark in (("shop", True), ("shed", False)):
+        content = tmp_path / "data/volumes/sites" / site / "wp-content"
+        (content / "languages").mkdir(parents=True)
+        (content / "languages/de_DE.mo").touch()
+        (content / "languages/de_DE.po").touch()
+        if mark:
+            (content / ".pressdock.json").touch()
+    assert look()["host"]["content"] == {
+        "shed": {"installed": False, "languages": ["de_DE.mo"]},
+        "shop": {"installed": True, "languages": ["de_DE.mo"]},
+    }

@@ -62,6 +62,7 @@ def parameters(folder: Path, stores: list[dict[str, Any]]) -> dict[str, Any]:
         "authority_days": 3650,
         "certificate_days": 397,
         "renew_days": 60,
+        "warn_days": 30,
         "stores": stores,
     }
 
@@ -885,7 +886,7 @@ def test_target_without_the_library_is_told(
     answer = run_module(module, check, **parameters(tmp_path, [store]))
     assert (answer["changed"], answer["library_missing"], answer["authority"]) == (check, True, {})
     assert bool(answer["changes"]) is check
-    assert answer["stores"] == {"tls": {"digest": "unissued", "certificates": {}, "undeclared": []}}
+    assert answer["stores"] == {"tls": {"digest": "unissued", "certificates": {}, "undeclared": [], "ended": {}}}
     assert list(tmp_path.iterdir()) == []
 
 
@@ -999,7 +1000,7 @@ def test_broken_signatures_are_named(monkeypatch: pytest.MonkeyPatch, algorithm:
     monkeypatch.setattr(pairs, "valid_from", lambda _: NOW)
     monkeypatch.setattr(pairs, "valid_until", lambda _: NOW + dt.timedelta(seconds=1))
     chain = [SimpleNamespace(signature_hash_algorithm=named, extensions=leaf_certificate.extensions)]
-    found = pairs._chain_problems(chain, ["a.test"], NOW)
+    found = pairs._chain_problems(chain, ["a.test"])
     assert found == ([f"the certificate is signed with {str(algorithm).upper()}, which browsers refuse"] * refused)
 
 
@@ -1024,3 +1025,64 @@ def test_filter_says_the_same() -> None:
 def test_filter_refuses_other_types(arguments: tuple[Any, Any, Any]) -> None:
     with pytest.raises(AnsibleFilterError):
         tls.tls_pair_problems(*arguments)
+
+
+# --- The end of an operator's certificate ---------------------------------------------------------------------------
+
+
+def of_operator(certificate: tuple[str, str]) -> dict[str, Any]:
+    return {**SHOP, "certificate": certificate[0], "key": certificate[1]}
+
+
+def test_operators_certificate_that_ends_soon_is_told_once(run_stores: Run) -> None:
+    entry = of_operator(given(days=13))
+    result = run_stores(web={"certificates": [entry]}, mail={"certificates": [{**entry, "name": "other"}]})
+    (warning,) = result["ending"]
+    assert warning["part"] == "certificate other of mail"
+    assert warning["what"].startswith(f"ends on {NOW + dt.timedelta(days=12):%Y-%m-%d}, in 12 days (a.test): ")
+    assert run_stores(False, NOW, {"warn_days": 12}, web={"certificates": [entry]})["ending"] == []
+    assert [store["ended"] for store in result["stores"].values()] == [{}, {}]
+
+
+def test_authoritys_own_certificates_are_renewed_without_a_warning(run: Run) -> None:
+    assert run(certificate_days=20, renew_days=5)["ending"] == []
+
+
+def test_certificate_that_has_ended_stays_and_stops_nothing(run: Run, tmp_path: Path) -> None:
+    entry = of_operator(given(days=20))
+    run(entry, {"name": "other", "domains": ["b.test"]})
+    before = (tmp_path / "tls/shop.pem").read_text()
+    later = NOW + dt.timedelta(days=30)
+    result = run(entry, {"name": "other", "domains": ["b.test", "c.test"]}, now=later)
+    assert (tmp_path / "tls/shop.pem").read_text() == before
+    assert result["changes"] == ["tls/other: issued for b.test, c.test (was for b.test)"]
+    assert result["ended"]["shop"]["reason"].startswith("the certificate expired on ")
+    assert result["ended"]["shop"]["serves"] == "the certificate that was there before"
+    again = run(entry, {"name": "other", "domains": ["b.test", "c.test"]}, now=later)
+    assert (again["changed"], again["ended"]) == (False, result["ended"]), "told again, changed no more"
+
+
+def test_next_one_that_has_not_begun_leaves_what_serves(run: Run, tmp_path: Path) -> None:
+    run(of_operator(given(days=60)))
+    before = (tmp_path / "tls/shop.pem").read_text()
+    result = run(of_operator(given(start=NOW + dt.timedelta(days=5))))
+    assert (tmp_path / "tls/shop.pem").read_text() == before
+    assert not result["changed"]
+    assert "is not valid before" in result["ended"]["shop"]["reason"]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_new_site_with_an_ended_one_is_served_by_the_authority(run: Run, check: bool) -> None:
+    """So it is where what lies there is for other names, or is broken."""
+    run()
+    entry = {**of_operator(given(names=("b.test",), days=0.5)), "domains": ["b.test"]}
+    result = run(entry, check=check)
+    assert result["changes"] == ["tls/shop: issued for b.test (was for a.test)"]
+    assert result["ended"]["shop"]["serves"] == "one of the stack's own authority"
+    if not check:
+        assert not run(entry)["changed"]
+
+
+def test_other_faults_of_an_operators_pair_are_refused_still(run: Run) -> None:
+    with pytest.raises(module.CertificateError, match="does not belong"):
+        run(of_operator((given(days=0.5)[0], given()[1])))

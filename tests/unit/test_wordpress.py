@@ -77,7 +77,15 @@ def test_problems_are_the_reconcilers_words_without_secrets() -> None:
         {"item": result("wiki")["item"], "msg": "no such container", "failed": False},
     ]
     problems = wordpress_problems(results)
-    assert problems == ["shop: title: must not be empty", "wiki: no such container"]
+    assert [(problem["part"], problem["what"]) for problem in problems] == [
+        ("site shop", "title: must not be empty"),
+        ("site wiki", "no such container"),
+    ]
+    assert "wordpress_sites.shop" in problems[0]["advice"]
+    assert [problem["what"] for problem in wordpress_problems(results, check=True)] == [
+        "could not be compared: title: must not be empty",
+        "could not be compared: no such container",
+    ]
     assert CANARY not in repr(problems)
 
 
@@ -91,10 +99,32 @@ def test_each_site_that_could_not_be_compared_has_a_reason() -> None:
         result("blog"),
         result("shop", rc=1, stderr="\n first line\nsecond line\n", stdout=""),
         result("wiki", rc=137, stderr="\n", stdout=""),
+        result("shed", rc=124, stderr="", stdout=""),
     ]
     reasons = wordpress_reasons(results)
-    assert reasons == {"shop": "first line\nsecond line", "wiki": "no answer, exit status 137"}
+    assert reasons.pop("shed")[0].startswith("it took too long, and was ended")
+    assert reasons == {"shop": ["first line\nsecond line"], "wiki": ["no answer, exit status 137"]}
     assert CANARY not in repr(reasons)
+
+
+def test_site_that_went_on_has_all_its_problems() -> None:
+    """A reconciler that went on after one of them names them in its report; what it did is told as well."""
+    changes = [{"what": "option x", "from": "a", "to": "b"}]
+    report = {"changed": True, "changes": changes, "refused": ["plugin a: refused", "plugin b: not there"]}
+    partly = {**result("blog", stdout=json.dumps(report)), "rc": 1}
+    assert wordpress_reasons([partly]) == {"blog": ["plugin a: refused", "plugin b: not there"]}
+    assert wordpress_changes([partly]) == {"blog": ['option x: "a" -> "b"']}
+    # With nothing but problems left it is asked again by every run, for they must be told again.
+    answer = {"rc": 1, "stdout": json.dumps({"changed": False, "changes": [], "refused": ["plugin a: refused"]})}
+    assert wordpress_unchanged({"wordpress-blog": answer}, ["blog"]) == []
+
+
+def test_package_that_did_not_arrive_is_the_problem_of_its_site() -> None:
+    lacking = result("blog", stdout=json.dumps({"changed": True, "changes": [], "missing": ["d1"]}))
+    delivered = [{"item": {"site": "blog", "digest": "d1"}, "undelivered": "no room"}]
+    assert wordpress_reasons([lacking, result("shop")], delivered) == {"blog": ["no room"]}
+    arrived = [{"item": {"site": "blog", "digest": "d1"}}]
+    assert wordpress_reasons([lacking], arrived) == {"blog": ["a package was delivered, and is not there"]}
 
 
 def test_site_that_lacks_packages_is_asked_twice() -> None:
@@ -148,11 +178,12 @@ def test_what_was_done_besides_a_refusal_is_reported() -> None:
         "changed": True,
         "changes": [{"what": "plugin y", "from": "inactive", "to": "active"}],
         "notes": ["plugin y: x"],
+        "refused": ["plugin x: no", "plugin z: neither"],
     }
     refused = {**result("blog"), "rc": 1, "stdout": json.dumps(report), "stderr": "plugin x: no\nplugin z: neither\n"}
     assert wordpress_changes([refused]) == {"blog": ['plugin y: "inactive" -> "active"']}
     assert wordpress_notes([refused]) == {"blog": ["plugin y: x"]}
-    assert wordpress_problems([refused]) == ["blog: plugin x: no\nplugin z: neither"]
+    assert [problem["what"] for problem in wordpress_problems([refused])] == ["plugin x: no", "plugin z: neither"]
     for text in ("", "[]", "half a {"):
         assert wordpress_changes([{**refused, "stdout": text}]) == {}
 

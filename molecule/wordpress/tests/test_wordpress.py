@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from filter_plugins.brought import IN_IMAGE, PLUGINS, THEMES
 from filter_plugins.secrets import derive_secret
 from tests.support.runs import Runs
 from tests.support.stack import Stack
@@ -257,6 +258,19 @@ def test_workers_of_each_site(hafen: Site, laden: Site) -> None:
 
 
 # --- What nobody can do --------------------------------------------------------------------------------------------
+
+
+def test_image_brings_what_the_preflight_says(hafen: Site) -> None:
+    """The lists by which it judges a new site are those of Debian's packages, which change with them."""
+    languages, themes, plugins = (
+        hafen.container.run("ls", f"/usr/share/wordpress/wp-content/{kind}").stdout.split()
+        for kind in ("languages", "themes", "plugins")
+    )
+    parts = ("admin-", "continents-")
+    assert {name.removesuffix(".mo") for name in languages if not name.startswith(parts)} == IN_IMAGE
+    assert themes, "control"
+    assert all(THEMES["debian"].fullmatch(name) for name in themes)
+    assert set(plugins) - {"index.php"} == set(PLUGINS["debian"])
 
 
 def test_core_is_not_writable(site: Site) -> None:

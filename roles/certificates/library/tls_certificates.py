@@ -19,6 +19,7 @@ from ansible.module_utils.tls_pairs import (
     certificate_blocks,
     certificate_names,
     chain_digest,
+    dated_problems,
     fingerprint,
     is_address,
     key_blocks,
@@ -83,6 +84,10 @@ options:
     description: A certificate that is valid for fewer days than this is issued again.
     type: int
     default: 60
+  warn_days:
+    description: The operator's certificates that are valid for fewer days than this are in RV(ending).
+    type: int
+    default: 30
   stores:
     description: The stores.
     type: list
@@ -171,11 +176,21 @@ stores:
         C(source), and C(key_type) (C(EC) or C(RSA), empty where it is not known yet).
       type: dict
       returned: always
+    ended:
+      description: Those of the operator's certificates that have ended, or not begun, by their names; each with the
+        C(reason), and what C(serves) in its place.
+      type: dict
+      returned: always
     undeclared:
       description: Names of the files that are not declared and were left where they are.
       type: list
       elements: str
       returned: always
+ending:
+  description: The operator's certificates that end soon, each with C(part) (its name) and C(what) (a line for him).
+  type: list
+  elements: dict
+  returned: always
 authority:
   description: The authority's C(path), C(fingerprint) and C(not_after).
   type: dict
@@ -527,6 +542,7 @@ class StoreKeeper:
         self.directory = Path(parameters["directory"])
         self.result: dict[str, dict[str, Any]] = {}
         self.undeclared: list[str] = []
+        self.ended: dict[str, dict[str, str]] = {}
 
     def refuse_nonsense(self) -> None:
         """Check all that is declared of the store, the operator's own pairs too, and its place. Nothing is written.
@@ -561,6 +577,7 @@ class StoreKeeper:
             "digest": self._digest(known) if len(known) == len(chains) else UNISSUED,
             "certificates": self.result,
             "undeclared": self.undeclared,
+            "ended": self.ended,
         }
 
     def _refuse_entry(self, entry: dict[str, Any]) -> None:
@@ -573,7 +590,7 @@ class StoreKeeper:
         if bool(entry["certificate"]) != bool(entry["key"]):
             raise CertificateError(f"{label}: certificate and key must be given together")
         if entry["certificate"]:
-            problems = pair_problems(entry["certificate"], entry["key"], normal_names(entry), self.now)
+            problems = pair_problems(entry["certificate"], entry["key"], normal_names(entry), self.now, dated=False)
             if problems:
                 raise CertificateError(f"{label}: {'; '.join(problems)}")
         refuse_directory(label, self._path(entry))
@@ -603,9 +620,19 @@ class StoreKeeper:
         entry = {**entry, "domains": normal_names(entry)}
         given = self._given_text(entry)
         text = read_text(path)
+        untimely = dated_problems(entry["certificate"], self.now) if given else []
         current, reason = (
-            self._compare_given(text, given) if given else self._compare_issued(text, entry["domains"], authority)
+            self._compare_given(text, given)
+            if given and not untimely
+            else self._compare_issued(text, entry["domains"], authority)
         )
+        if untimely:
+            # What is there stays while it can be used; so does the same one, whose end visitors know already.
+            if reason and (text == given or self._usable(text, entry["domains"])):
+                current, reason = self._parse(text), ""
+            serves = "one of the stack's own authority" if reason else "the certificate that was there before"
+            self.ended[entry["name"]] = {"reason": untimely[0], "serves": serves}
+            given = ""
         self._describe(self.target.before, label, None if current is None else current.chain)
         if reason:
             verb = "wrote the given certificate for" if given else "issued for"
@@ -686,6 +713,10 @@ class StoreKeeper:
         except ValueError:
             return None
 
+    def _usable(self, text: str | None, domains: list[str]) -> bool:
+        """Say whether a server can go on with a file, whoever it is from."""
+        return text is not None and not pair_problems(text, text, domains, self.now)
+
     def _undeclared_files(self) -> list[Path]:
         return sorted({*self.directory.glob("*.pem")} - {self._path(entry) for entry in self._entries()})
 
@@ -714,6 +745,24 @@ class StoreKeeper:
         if chain:
             names = ", ".join(sorted(certificate_names(chain[0])))
             lines.append(f"{name}: {names}, until {valid_until(chain[0]):%Y-%m-%d}, {fingerprint(chain[0])}")
+
+
+def ending(stores: dict[str, dict[str, Any]], days: int, now: dt.datetime) -> list[dict[str, str]]:
+    """List the operator's certificates that are valid, and for fewer *days*. One that two stores have is told once."""
+    found: dict[str, dict[str, str]] = {}
+    for store, kept in sorted(stores.items()):
+        for name, entry in sorted(kept["certificates"].items()):
+            if entry["source"] != "operator" or not entry["not_after"] or name in kept["ended"]:
+                continue
+            end = dt.datetime.fromisoformat(entry["not_after"])
+            left = (end - now).days
+            if left < days:
+                what = (
+                    f"ends on {end:%Y-%m-%d}, in {left} day{'' if left == 1 else 's'} ({', '.join(entry['domains'])}):"
+                    " put the next one where `tls` names its files, and run again"
+                )
+                found.setdefault(entry["fingerprint"], {"part": f"certificate {name} of {store}", "what": what})
+    return list(found.values())
 
 
 def refuse_nonsense(parameters: dict[str, Any]) -> None:
@@ -759,6 +808,7 @@ def look_after(parameters: dict[str, Any], target: Target, now: dt.datetime) -> 
         "changes": target.changes,
         "warnings": target.warnings,
         "stores": kept,
+        "ending": ending(kept, parameters["warn_days"], now),
         "authority": authority.result,
         "library_missing": False,
         "diff": {"before": "".join(f"{x}\n" for x in target.before), "after": "".join(f"{x}\n" for x in target.after)},
@@ -774,6 +824,7 @@ def main() -> None:
             "authority_days": {"type": "int", "default": 3650},
             "certificate_days": {"type": "int", "default": 397},
             "renew_days": {"type": "int", "default": 60},
+            "warn_days": {"type": "int", "default": 30},
             "stores": {
                 "type": "list",
                 "elements": "dict",
@@ -808,10 +859,11 @@ def main() -> None:
             changed=module.check_mode,
             changes=["certificates: issued (cryptography is not installed yet)"] if module.check_mode else [],
             stores={
-                store["name"]: {"digest": UNISSUED, "certificates": {}, "undeclared": []}
+                store["name"]: {"digest": UNISSUED, "certificates": {}, "undeclared": [], "ended": {}}
                 for store in module.params["stores"]
             },
             authority={},
+            ending=[],
             library_missing=True,
         )
     target = Target(module.check_mode)

@@ -186,8 +186,21 @@ def _key_problems(key: Any) -> list[str]:
     return ["the key is neither an RSA nor an elliptic curve key"]
 
 
+def dated_problems(certificate_pem: str, now: dt.datetime) -> list[str]:
+    """Say whether it is too early or too late for a certificate: what comes by itself, and goes with another one."""
+    try:
+        leaf = load_chain(certificate_pem)[0]
+    except ValueError:
+        return []
+    if valid_from(leaf) > now:
+        return [f"the certificate is not valid before {valid_from(leaf):%Y-%m-%d %H:%M} UTC"]
+    if valid_until(leaf) <= now:
+        return [f"the certificate expired on {valid_until(leaf):%Y-%m-%d %H:%M} UTC"]
+    return []
+
+
 def pair_problems(
-    certificate_pem: str, key_pem: str, names: Iterable[str], now: dt.datetime | None = None
+    certificate_pem: str, key_pem: str, names: Iterable[str], now: dt.datetime | None = None, *, dated: bool = True
 ) -> list[str]:
     """Say everything that is wrong with an operator's certificate and key; an empty list means usable.
 
@@ -195,6 +208,7 @@ def pair_problems(
     :param key_pem: its private key in PEM, without a passphrase. It never appears in an answer.
     :param names: host names and addresses that it must be valid for.
     :param now: time to judge by, with a time zone; default: the clock.
+    :param dated: whether a certificate that has ended, or has not begun, is a problem.
     """
     now = now or dt.datetime.now(dt.UTC)
     problems: list[str] = []
@@ -212,8 +226,10 @@ def pair_problems(
         problems += _key_problems(key)
     if chain and key is not None:
         problems += _ownership_problems(chain, key)
+    if chain and dated:
+        problems += dated_problems(certificate_pem, now)
     if chain:
-        problems += _chain_problems(chain, names, now)
+        problems += _chain_problems(chain, names)
     return problems
 
 
@@ -225,13 +241,9 @@ def _ownership_problems(chain: Sequence[Any], key: Any) -> list[str]:
     return ["the key does not belong to the certificate"]
 
 
-def _chain_problems(chain: Sequence[Any], names: Iterable[str], now: dt.datetime) -> list[str]:
+def _chain_problems(chain: Sequence[Any], names: Iterable[str]) -> list[str]:
     problems = []
     leaf = chain[0]
-    if valid_from(leaf) > now:
-        problems.append(f"the certificate is not valid before {valid_from(leaf):%Y-%m-%d %H:%M} UTC")
-    if valid_until(leaf) <= now:
-        problems.append(f"the certificate expired on {valid_until(leaf):%Y-%m-%d %H:%M} UTC")
     algorithm = leaf.signature_hash_algorithm
     if algorithm is not None and algorithm.name in ("md5", "sha1"):
         problems.append(f"the certificate is signed with {algorithm.name.upper()}, which browsers refuse")

@@ -27,6 +27,10 @@ options:
     description: Last lines of the log of a container that does not become healthy.
     type: int
     default: 40
+  tolerant:
+    description: Name the containers that do not become healthy, in RV(unhealthy), and do not fail for them.
+    type: bool
+    default: false
 attributes:
   check_mode:
     support: full
@@ -49,6 +53,10 @@ reports:
   returned: success
   type: dict
   sample: {"pressdock-redis": "PONG"}
+unhealthy:
+  description: What is known of each container that did not become healthy, by the engine's name. Only with O(tolerant).
+  returned: success
+  type: dict
 seconds:
   description: How long it took.
   returned: success
@@ -195,6 +203,7 @@ def main() -> None:
             "containers": {"type": "list", "elements": "str", "required": True},
             "timeout": {"type": "int", "required": True},
             "log_lines": {"type": "int", "default": 40},
+            "tolerant": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -204,10 +213,11 @@ def main() -> None:
     except OSError as error:
         module.fail_json(msg=f"waited {module.params['timeout']} s for {', '.join(names)}: {error}")
     failed = [name for name in names if not is_healthy(found[name])]
-    if failed:
-        said = [explanation(n, found[n], seconds, log_of(n, module.params["log_lines"])) for n in failed]
-        module.fail_json(msg="\n".join(said))
-    module.exit_json(changed=False, reports={name: report(found[name]) for name in names}, seconds=seconds)
+    said = {n: explanation(n, found[n], seconds, log_of(n, module.params["log_lines"])) for n in failed}
+    if failed and not module.params["tolerant"]:
+        module.fail_json(msg="\n".join(said.values()))
+    reports = {name: report(found[name]) for name in names if name not in said}
+    module.exit_json(changed=False, reports=reports, unhealthy=said, seconds=seconds)
 
 
 if __name__ == "__main__":

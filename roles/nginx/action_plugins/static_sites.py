@@ -21,18 +21,22 @@ from filter_plugins import nginx
 class ActionModule(ActionBase):
     """Takes `sources` (name to directory of the controller), `directory` (of the target, parent of theirs) and `owner`.
 
-    The target is asked once, with digests. Only when it lacks something an archive of that follows.
+    The target is asked once, with digests. Only when it lacks something an archive of that follows. A site whose files
+    cannot be read is left as it is: `unreadable` has its name and the reason, and nothing fails.
     """
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Compare, bring what is missing, and return what `host_files` says."""
         super().run(tmp, task_vars)
         wanted = self._task.args
-        names = sorted(wanted["sources"])
-        try:
-            files = {name: nginx.static_files(str(wanted["sources"][name])) for name in names}
-        except AnsibleFilterError as error:
-            return {"failed": True, "msg": f"nginx_static_sites: {error.message}"}
+        files: dict[str, dict[str, Path]] = {}
+        unreadable: dict[str, str] = {}
+        for name, source in wanted["sources"].items():
+            try:
+                files[name] = nginx.static_files(str(source))
+            except AnsibleFilterError as error:
+                unreadable[name] = str(error.message)
+        names = sorted(files)
         trees = [
             {
                 "path": f"{wanted['directory']}/{name}",
@@ -60,7 +64,7 @@ class ActionModule(ActionBase):
                 result = self._host_files({"trees": trees, "archive": remote}, task_vars)
             finally:
                 self._remove_tmp_path(self._connection._shell.tmpdir)
-        return result
+        return {**result, "unreadable": unreadable}
 
     def _host_files(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         return dict(self._execute_module(module_name="host_files", module_args=arguments, task_vars=task_vars))

@@ -135,6 +135,9 @@ TRANSLATION = ("ip6tables", "iptables", "experimental")
 PATIENCE = 10
 """Seconds that the kernel may take to say which rules it has."""
 
+INSTALLED = ".pressdock.json"
+"""Beside a site's files, once it is installed: which database they belong to."""
+
 LISTEN = "0A"
 CLOSE = "07"
 """States in /proc/net: a listening TCP socket; a UDP socket without a peer has the number of a closed one."""
@@ -340,6 +343,17 @@ def memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def site_content(data_dir: str) -> dict[str, dict[str, Any]]:
+    """Say of each site that has a volume whether it is installed (it has the reconciler's mark), and its languages."""
+    return {
+        place.parent.name: {
+            "installed": (place / INSTALLED).is_file(),
+            "languages": sorted(path.name for path in (place / "languages").glob("*.mo")),
+        }
+        for place in sorted(pathlib.Path(data_dir, "volumes", "sites").glob("*/wp-content"))
+    }
+
+
 def main() -> None:
     """Answer the one question."""
     module = AnsibleModule(
@@ -396,6 +410,7 @@ def main() -> None:
         "engine_version": str((engine["info"] or {}).get("ServerVersion") or ""),
         "containers": engine_containers(engine),
         "stacks": stack_directories(engine, parameters["stack"]),
+        "content": site_content(data_dir),
     }
     module.exit_json(
         changed=False,
