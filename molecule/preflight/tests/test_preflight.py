@@ -43,8 +43,10 @@ DECLARED_PROBLEMS = [
     "certificates_renew_days: 0: must be at least 1",
     'wordpress_sites.quay.domain: "192.0.2.1": must be a name, not an IP address',
     'wordpress_sites.quay.administrator.email: "nobody": must be an e-mail address',
-    f'wordpress_sites.quay.users.clerk.role: "captain": must be one of {", ".join(ROLES)}: the site declares no plugin'
-    " that could bring another one",
+    (
+        f'wordpress_sites.quay.users.clerk.role: "captain": must be one of {", ".join(ROLES)}: the site declares no'
+        " plugin that could bring another one"
+    ),
     "wordpress_sites.quay.administrator.password: must have at least 12 characters",
 ]
 
