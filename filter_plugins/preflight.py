@@ -30,6 +30,7 @@ from filter_plugins.mariadb import privilege_problems
 from filter_plugins.multisite import between_problems, multisite_problems
 from filter_plugins.nginx import route_problems, site_header_problems
 from filter_plugins.packages import site_package_problems
+from filter_plugins.php import php_problems
 from filter_plugins.secrets import parse_key
 from filter_plugins.sizing import AUTO, site_memory
 from filter_plugins.smtp import smtp_problems
@@ -156,7 +157,9 @@ DRIFT_TIMER_RULES = {
 }
 OWN_DIRECTIVE = re.compile(r"(?mi)^\s*(?P<name>(loose[_-])?(init[_-]file|secure[_-]file[_-]priv))\s*(=|$)")
 # Dicts whose texts have rules of their own: passwords are among them, and options of several lines.
-OWN_TEXTS = re.compile(r"wordpress_sites|wordpress_sites\..+\.(users|options)|nginx_(services|sites|static_sites)")
+OWN_TEXTS = re.compile(
+    r"wordpress_(sites|constants|php_ini)|wordpress_sites\..+\.(users|options|constants|php_ini)|nginx_(services|sites|static_sites)"
+)
 ZERO_ALLOWED = re.compile(r"_kept$")
 
 TYPES: dict[str, tuple[type, ...]] = {
@@ -592,6 +595,7 @@ def one_site_problems(place: str, site: Mapping[str, Any]) -> list[str]:
     problems += site_option_problems(f"{place}.options", site.get("options"))
     problems += site_package_problems(place, site)
     problems += multisite_problems(place, site)
+    problems += php_problems(f"{place}.", site)
     problems += privilege_problems(f"{place}.database_privileges", site.get("database_privileges"))
     for key in ("memory", "memory_limit", "upload_limit", "opcache_memory"):
         if key in site:
@@ -1561,6 +1565,7 @@ def _further_problems(declared: Declared) -> list[str]:
     problems += users_problems(values.get("base_image_users"), needed)
     problems += version_problems(values)
     problems += between_values_problems(values) + site_place_problems(values)
+    problems += php_problems("", values, "wordpress_")
     for name in ("certificates_authority_directory", "nginx_content_directory"):
         if isinstance(values.get(name), str):
             problems += path_problems(name, values[name])

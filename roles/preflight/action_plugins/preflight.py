@@ -25,6 +25,7 @@ sys.path.append(str(Path(__file__).resolve().parents[3]))
 from filter_plugins import preflight as rules
 from filter_plugins.ipv6 import dual_stack, lacking
 from filter_plugins.multisite import wildcard
+from filter_plugins.must_use import must_use_problems
 from filter_plugins.nginx import own_certificates, static_file_problems
 from filter_plugins.packages import site_package_file_problems
 from filter_plugins.rotation import rotation_entries
@@ -83,6 +84,9 @@ class ActionModule(ActionBase):
         if not any(problem.startswith("wordpress_sites") for problem in problems):
             problems += self._certificate_problems(declared.values, variables)
             problems += static_file_problems(declared.values)
+            problems += must_use_problems(
+                declared.values.get("wordpress_sites"), declared.values.get("wordpress_mu_plugins")
+            )
             problems += self._authority_problems(declared.values, variables)
             for name, site in (declared.values.get("wordpress_sites") or {}).items():
                 problems += site_package_file_problems(f"wordpress_sites.{name}", site)

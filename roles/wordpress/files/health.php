@@ -5,7 +5,7 @@
  * check of its own; a site whose database is away is not made better by another state here.
  */
 $faults = [];
-foreach (['curl', 'dom', 'gd', 'intl', 'mbstring', 'mysqli', 'redis', 'zip', 'Zend OPcache'] as $extension) {
+foreach (['curl', 'dom', 'gd', 'imagick', 'intl', 'mbstring', 'mysqli', 'redis', 'zip', 'Zend OPcache'] as $extension) {
     if (!extension_loaded($extension)) {
         $faults[] = "extension $extension is missing";
     }

@@ -21,8 +21,8 @@ add_filter('pre_site_transient_update_core', $no_core_updates);
 add_filter('map_meta_cap', static fn (array $needed, string $capability): array
     => $capability === 'update_core' ? ['do_not_allow'] : $needed, 10, 2);
 add_filter('site_status_tests', static function (array $tests): array {
-    // Both can only report what is intended here.
-    unset($tests['async']['background_updates'], $tests['direct']['update_temp_backup_writable']);
+    // It can only report what is intended here.
+    unset($tests['async']['background_updates']);
     return $tests;
 });
 
@@ -81,5 +81,14 @@ add_filter('shake_error_codes', static fn (array $codes): array => [...$codes, '
 if (!wp_installing()) {
     foreach (glob(WP_CONTENT_DIR . '/mu-plugins/*.php') ?: [] as $file) {
         include_once $file;
+    }
+    // Of the declared directories (must-use.php) the files that are plugins.
+    $brought = is_file(WP_CONTENT_DIR . '/.pressdock-must-use.json')
+        ? json_decode((string) file_get_contents(WP_CONTENT_DIR . '/.pressdock-must-use.json'), true)
+        : [];
+    foreach ($brought['loaded'] ?? [] as $file) {
+        if (is_file(WP_CONTENT_DIR . "/mu-plugins/$file")) {
+            include_once WP_CONTENT_DIR . "/mu-plugins/$file";
+        }
     }
 }

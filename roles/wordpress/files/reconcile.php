@@ -5,6 +5,7 @@
  *     in:  {"check": false, "title": ..., "url": ..., "locale": ..., "timezone": ..., "permalinks": ...,
  *           "users": [{"login": ..., "email": ..., "role": ..., "password": ..., "display_name": null}, ...],
  *           "theme": ..., "plugins": [slug, ...], "object_cache": "builtin", "options": {name: value, ...}, "directory_url": ...,
+ *           "must_use": {"files": {name: base64, ...}, "loaded": [name, ...]},
  *           "packages": [{"kind": "plugin", "slug": ..., "version": ..., "from": ..., "sha256": ..., "digest": ...}, ...],
  *           "multisite": null, or {"type": "subdirectory", "upload_limit": bytes, "sites": {name: title, ...}}}
  *     out: {"changed": true, "installed": false, "wordpress": "6.8",
@@ -88,6 +89,8 @@ final class Declaration
     public readonly array $plugins;
     /** @var list<array{kind: string, slug: string, version: string, from: string, sha256: string, digest: string}> */
     public readonly array $packages;
+    /** @var array{files: array<string, string>, loaded: list<string>} must-use plugins: contents in base64, and what is loaded */
+    public readonly array $must_use;
     /** Server in place of WordPress's own directory, or empty. */
     public readonly string $directory_url;
     /** @var 'builtin'|'plugin'|'none' */
@@ -987,6 +990,7 @@ function finish(Report $report, bool $installed, string $version, array $missing
 watch();
 umask(0022);
 require __DIR__ . '/packages.php';
+require __DIR__ . '/must-use.php';
 require __DIR__ . '/cache.php';
 require __DIR__ . '/network.php';
 require __DIR__ . '/address.php';
@@ -1017,6 +1021,7 @@ if ($pressdock_missing) {
     finish($pressdock_report, false, $wp_version, $pressdock_missing);
 }
 $pressdock_content->reconcile();
+(new MustUse($pressdock_declared, $pressdock_report))->reconcile();
 $pressdock_drop_in = new DropIn($pressdock_declared, $pressdock_report);
 $pressdock_drop_in->reconcile();
 if ($pressdock_installing && $pressdock_declared->check) {
@@ -1067,6 +1072,11 @@ $wp_filter = [
     ]]],
     'enable_loading_object_cache_dropin' => [10 => ['pressdock' => [
         'function' => static fn (): bool => $pressdock_cached,
+        'accepted_args' => 1,
+    ]]],
+    // With the constant WP_CACHE a plugin's page cache would be loaded.
+    'enable_loading_advanced_cache_dropin' => [10 => ['pressdock' => [
+        'function' => static fn (): bool => false,
         'accepted_args' => 1,
     ]]],
     // Plugins that are active in a whole network are loaded even during an installation; not here.

@@ -6,6 +6,7 @@
 
 // Without it there is nothing to serve: a fatal error and status 500, not WordPress's setup pages.
 require_once '/run/secrets/site.php';
+require_once '/usr/local/lib/wordpress/functions.php';
 
 // Who asks over the web does not wait for a database that hangs.
 if (PHP_SAPI !== 'cli') {
@@ -70,7 +71,7 @@ define('FORCE_SSL_ADMIN', true);
 define('WP_MEMORY_LIMIT', ini_get('memory_limit'));
 define('WP_MAX_MEMORY_LIMIT', ini_get('memory_limit'));
 
-define('WP_ENVIRONMENT_TYPE', 'production');
+defined('WP_ENVIRONMENT_TYPE') || define('WP_ENVIRONMENT_TYPE', 'production');
 // With WP_DEBUG (a site's `debug`) notices go to the container's log, where php.ini's error_log points.
 define('WP_DEBUG_DISPLAY', false);
 define('WP_DEBUG_LOG', false);

@@ -1,0 +1,224 @@
+"""What is declared of the sites' PHP, as requests see it; what their code may do; images that are large; updates that break a site."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import zlib
+from typing import Any
+
+import pytest
+
+from .conftest import Site
+
+LICENCE = "  it's \"a\" \\ {{ 7 * 7 }} $HOME `id` %s <?php ?> #\n ü 漢 "
+AGENT = '"{{ 7 * 7 }}" \\ ${HOME} $x ; # = %s ü'
+
+
+def fpm(site: Site, code: str, wordpress: bool = False, body: str = "", **parameters: str) -> str:
+    """Let FPM run a program, as it runs a plugin's; returns the whole answer."""
+    load = "require '/usr/share/wordpress/wp-load.php';" if wordpress else ""
+    name = "/tmp/asked.php"  # noqa: S108 -- of the container
+    result = site.container.run("sh", "-c", 'printf %s "$1" > $0', name, f"<?php {load} {code}")
+    assert result.rc == 0, result.stderr
+    try:
+        return site.ask(name, body, **parameters)
+    finally:
+        site.container.run("rm", name)
+
+
+def evaluated(site: Site, expression: str, wordpress: bool = False) -> Any:
+    """Let FPM evaluate an expression."""
+    answer = fpm(site, f"echo 'ANSWER:', json_encode({expression});", wordpress)
+    assert "ANSWER:" in answer, answer
+    return json.loads(answer.partition("ANSWER:")[2])
+
+
+# --- Declared values ------------------------------------------------------------------------------------------------
+
+
+def test_constants_with_their_types(hafen: Site, laden: Site) -> None:
+    """A site's own go before those of all, and null takes one out."""
+    names = ["WP_POST_REVISIONS", "HAFEN_RATE", "HAFEN_LICENCE", "HAFEN_PORTS", "EMPTY_TRASH_DAYS"]
+    ask = f"array_map(fn ($n) => defined($n) ? constant($n) : 'undefined', {json.dumps(names)})"
+    trash = 30  # What WordPress itself has.
+    assert evaluated(hafen, ask, True) == [False, 2.5, LICENCE, [80, "443", {"name": "Süd"}], trash]
+    assert evaluated(laden, ask, True) == [4, 2.5, LICENCE, "undefined", 11]
+
+
+def test_settings_and_extensions_of_each_site(hafen: Site, laden: Site) -> None:
+    ask = (
+        "[array_map(ini_get(...), ['session.gc_maxlifetime', 'arg_separator.output', 'user_agent', 'session.use_trans_sid',"
+        " 'zlib.output_compression_level']), array_map(extension_loaded(...), ['bcmath', 'soap', 'calendar', 'imagick', 'ffi'])]"
+    )
+    assert evaluated(hafen, ask) == [["6543", "it's;", AGENT, "1", "3"], [True, True, True, True, False]]
+    settings, extensions = evaluated(laden, ask)
+    assert settings[:2] == ["5432", "it's;"]
+    assert settings[2:] == ["", "0", "-1"]
+    assert extensions == [True, False, False, True, False]
+
+
+def test_functions_of_each_site(hafen: Site, laden: Site) -> None:
+    """As FPM has them, and as whoever runs PHP in the container."""
+    ask = "array_map(function_exists(...), ['exec', 'symlink', 'highlight_file', 'popen'])"
+    assert evaluated(hafen, ask) == [False, True, True, False]
+    assert evaluated(laden, ask) == [False, True, False, True]
+    assert hafen.container.run("php", "-r", "echo function_exists('proc_open') ? 'is there' : 'off';").stdout == "off"
+
+
+def test_must_use_plugins_are_loaded(hafen: Site, laden: Site) -> None:
+    ask = "[defined('HOUSE') ? HOUSE : null, defined('QUAY') ? QUAY : null]"
+    assert evaluated(hafen, ask, True) == ['Süd "1"', 17]
+    assert evaluated(laden, ask, True) == ['Süd "1"', None]
+
+
+RECONCILE = "docker exec --interactive quayside-wordpress-hafen php /usr/local/lib/wordpress/reconcile.php < %s"
+
+
+def reconciled(site: Site, kind: str, **changed: Any) -> list[str]:
+    """Run the site's reconciler with its declared state, or with a part of it changed; return what differed."""
+    host = site.stack.host
+    state = {**json.loads(host.file(f"/root/hafen-{kind}.json").content_string), **changed}
+    host.run("umask 077; printf %s > /root/hafen-other.json", json.dumps(state))
+    result = host.run(RECONCILE, "/root/hafen-other.json")
+    assert result.rc == 0, result.stderr
+    return [change["what"] for change in json.loads(result.stdout)["changes"]]
+
+
+def test_must_use_plugins_are_repaired_and_leave(hafen: Site) -> None:
+    folder = "/srv/sites/hafen/wp-content/mu-plugins"
+    hafen.container.run("sh", "-c", f"cd {folder}; echo 'define(\"EVIL\", 1);' >> house.php; rm quay/quay.php; mv quay/part elsewhere;"
+                        " ln -s ../elsewhere quay/part; echo '<?php' > guest.php")  # fmt: skip
+    expected = ["must-use plugin house.php", "must-use plugin quay/part/number.php", "must-use plugin quay/quay.php"]
+    try:
+        assert reconciled(hafen, "check") == expected
+        assert reconciled(hafen, "repair") == expected
+        assert reconciled(hafen, "check") == []
+        assert evaluated(hafen, "[defined('EVIL'), QUAY]", True) == [False, 17]
+        # No longer declared: what was brought goes, what somebody else has put there stays.
+        gone = reconciled(hafen, "repair", must_use={"files": {}, "loaded": []})
+        assert sorted(gone) == expected
+        left = hafen.container.run("find", folder, "-name", "*.php", "-printf", "%P\n").stdout.split()
+        assert "guest.php" in left
+        assert not {"house.php", "quay/quay.php", "quay/part/number.php"} & set(left)
+        assert evaluated(hafen, "[defined('HOUSE'), defined('QUAY')]", True) == [False, False]
+    finally:
+        hafen.container.run("rm", "-rf", f"{folder}/guest.php", f"{folder}/elsewhere")
+        reconciled(hafen, "repair")
+
+
+# --- What PHP's code may do -----------------------------------------------------------------------------------------
+
+# A shared object (x86-64) that makes /tmp/native-code when it is loaded: cc -shared -fPIC -Os -nostdlib -s of
+#     __attribute__((constructor)) static void run(void) { open("/tmp/native-code", O_WRONLY | O_CREAT, 0600) as a system call }
+NATIVE = zlib.decompress(
+    base64.b64decode(
+        "eNrtWL1OwzAQviRtKa3UwoBUxN/ESCohIbEUwcDPwAIsDEjFtIFWIi1KDGoneAGkjn0MRsTAwsRbsPAIoLJQnObc2lYDVILNn+R8+c4+27nLcne9ubtl"
+        "GgZwWLAGAwWwjnw8IdpWIc6eaUj11sYhGi+GzID7BDLBRicT6s68zElDZu5noh9k0b6gsCFzEuXeKy0n4Pfgn7vP/GIj3FM83hD0qOjvj/oON7oPAvC4"
+        "wR4PN8y0c1uwgmDEn/LUvcjXCK1eOUuletkBDQ0NDQ0NDQ0NDQ0NDbGemlbqrRmQ6663z2494ENcz2vdFmpeUzZQp5QyNI2cQx5Dbiv1KZ8fV/RHNzzf"
+        "+K9A2H7Fpx4lJ2Cf1S7tCvErYJebNb/phkw9sD3nnAQCbOo0KNP1MqEEbKdSPPWI64BdrVVpkXgeafa8iFst/cn1gvi9sxiYqHkeOM/CoC8gxpNjCvcw"
+        "lTxxzvX7HmGM1XzM4Zyp5L2l1PsAw/UiGzHBn+e9rZyv3p/b80KvRPxv1f836vwVtC2jfjZknozw51zAdzOqn6NAjf82GxmModQ/yQxfn1T4AL+d+/f7"
+        "PFn5opbiNyFMW980eI5+iN8XKyhZTg=="
+    )
+)
+PLACE = "/srv/sites/hafen/wp-content/uploads/native.so"
+ATTEMPTS = {
+    "mail": "mail('a@example.test', 's', 'm');",
+    "mail with parameters": "mail('a@example.test', 's', 'm', '', '-f a@example.test');",
+    "mb_send_mail": "mb_send_mail('a@example.test', 's', 'm');",
+    "error_log": "error_log('m', 1, 'a@example.test');",
+    "iconv": "putenv('GCONV_PATH=/srv/sites/hafen/wp-content/uploads'); @iconv('native', 'UTF-8', 'x');",
+    "ImageMagick": "try { (new Imagick())->readImage('pdf:/etc/hostname'); } catch (Exception) {}",
+    "its programs": "try { (new Imagick())->readImage('mpeg:/etc/hostname'); } catch (Exception) {}",
+}
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS)
+def test_no_native_code_from_uploads(hafen: Site, attempt: str) -> None:
+    """With the real functions (control) a program that PHP starts loads it."""
+    if hafen.stack.host.check_output("uname -m") != "x86_64":
+        pytest.skip("the shared object is for another machine")
+    encoded = base64.b64encode(NATIVE).decode()
+    hafen.container.run("sh", "-c", 'printf %s "$1" | base64 -d > $0', PLACE, encoded)
+    code = f"putenv('LD_PRELOAD={PLACE}'); {ATTEMPTS[attempt]}"
+    sign = "/tmp/native-code"  # noqa: S108 -- of the container
+    try:
+        if attempt == "mail":
+            hafen.container.run("env", "PHP_DISABLED_FUNCTIONS=", "php", "-r", code)
+            assert hafen.container.run("rm", sign).rc == 0, "control: the real functions load it"
+        answer = fpm(hafen, f"{code} echo 'went on';", wordpress=True)
+        assert "went on" in answer, answer
+        assert hafen.container.run("test", "-e", sign).rc == 1
+        # Nor where the playbook has a plugin's code run.
+        hafen.container.run("php", "-r", f"try {{ {code} }} catch (Error) {{}}")
+        assert hafen.container.run("test", "-e", sign).rc == 1
+    finally:
+        hafen.container.run("rm", "-f", PLACE, sign)
+
+
+def test_mail_of_plugins_takes_the_declared_way(hafen: Site) -> None:
+    """Called as PHP's own; there is no relay in this scenario, and that is what is said."""
+    code = (
+        "add_filter('pre_wp_mail', function ($n, $mail) { $GLOBALS['seen'][] = $mail; return true; }, 10, 2);"
+        "mail('a@example.test', 'Grüße', 'text', \"X-One: 1\\r\\nReply-To: b@example.test\\n  , c@example.test\");"
+        "mb_send_mail('d@example.test', 's', 'm', ['X-Two' => 'zwei']);"
+        "putenv('HAFEN=7'); echo 'ANSWER:', json_encode([$seen, $_ENV['HAFEN'], getenv('HAFEN')]);"
+    )
+    seen, kept, real = json.loads(fpm(hafen, code, wordpress=True).partition("ANSWER:")[2])
+    assert [mail["to"] for mail in seen] == ["a@example.test", "d@example.test"]
+    assert seen[0]["subject"] == "Grüße"
+    assert seen[0]["headers"] == ["X-One: 1", "Reply-To: b@example.test\n  , c@example.test"]
+    assert seen[1]["headers"] == ["X-Two: zwei"]
+    assert kept == "7"
+    assert real in {False, "7"}
+
+
+def test_imagemagick_reads_photographs_alone(hafen: Site) -> None:
+    ask = "(function ($f) { try { (new Imagick())->readImage($f); return 'read'; } catch (Exception $e) { return $e->getMessage(); } })"
+    for name in ("text:/etc/hostname", "pdf:/etc/hostname", "https://example.test/x.png", "msl:/etc/hostname", "@/etc/hostname"):
+        found = evaluated(hafen, f"{ask}('{name}')")
+        assert "polic" in found or "not allowed" in found or "not authorized" in found, (name, found)
+
+
+# --- Images ---------------------------------------------------------------------------------------------------------
+
+UPLOAD = (
+    "wp_set_current_user(get_user_by('login', 'kapitaen')->ID);"
+    "$r = new WP_REST_Request('POST', '/wp/v2/media'); $r->set_body(file_get_contents(%s));"
+    "$r->set_header('Content-Type', %s); $r->set_header('Content-Disposition', 'attachment; filename=' . %s);"
+    "$a = rest_do_request($r); $d = $a->get_data(); @unlink(%s);"
+    "echo 'ANSWER:', json_encode([$a->get_status(), $d['message'] ?? '', $d['media_details']['width'] ?? 0,"
+    " count((array) ($d['media_details']['sizes'] ?? []))]);"
+    "if (isset($d['id'])) { wp_delete_attachment($d['id'], true); }"
+)
+
+
+def uploaded(site: Site, file: str, kind: str) -> list[Any]:
+    """Send a file that lies in the container to WordPress's REST interface; return status, message, width and number of sizes."""
+    words = [json.dumps(word) for word in (file, kind, file.rpartition("/")[2], file)]
+    answer = fpm(site, UPLOAD % tuple(words), wordpress=True)
+    assert "ANSWER:" in answer, answer[-3000:]
+    return list(json.loads(answer.partition("ANSWER:")[2]))
+
+
+def png(width: int, height: int) -> bytes:
+    """Make a PNG of one colour, which compresses to nearly nothing."""
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
+
+    packer, packed = zlib.compressobj(9), []
+    row = b"\0" + b"\x40\x80\xc0" * width
+    packed += [packer.compress(row) for _ in range(height)]
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x08\x02\0\0\0"
+    data = b"".join(packed) + packer.flush()
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def placed(site: Site, name: str, content: bytes) -> str:
+    """Put a file on the site's volume; return where the container has it."""
+    site.stack.host.run(
+        "umask 022; printf %%s %s | base64 -d > /srv/harbour/quayside/volumes/sites/%s/wp-content/upgrade/%s",
+        base64.b64encode(content).decode(), site.name, name,
+    )  # fmt: skip
+    return f"/srv/sites/{site.name}/wp-content/upgrade/{name}"
