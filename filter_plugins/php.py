@@ -408,12 +408,12 @@ def image_memory(site: Mapping[str, Any], memory: Any, workers: Any, limit: Any,
 
 
 def worker_memory(site: Mapping[str, Any], memory: Any, workers: Any, limit: Any, opcache: Any) -> int:
-    """Return the bytes that one PHP process may have of its own: a request at its limit, and an image.
+    """Return the bytes that one PHP process may have of its own: an idle worker's and an image, at least a request's limit.
 
     Beyond, an allocation fails and the request ends with an error, in place of the kernel ending the process.
     """
-    request = bytes_from_size(site.get("memory_limit") or limit)
-    return request + image_memory(site, memory, workers, limit, opcache) + _SPARE
+    request = bytes_from_size(site.get("memory_limit") or limit) + _SPARE
+    return max(image_memory(site, memory, workers, limit, opcache) + _WORKER, request)
 
 
 class FilterModule:

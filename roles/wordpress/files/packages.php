@@ -260,7 +260,8 @@ final class Packages
                 $name = basename($path);
                 // WordPress's own placeholder is the same everywhere.
                 $shipped = CORE . 'wp-content' . ($name === 'index.php' ? '/plugins/index.php' : substr($path, strlen(WP_CONTENT_DIR)));
-                $own = $kind === 'plugin' && $this->declared->usesOwn('plugin', basename($name, '.php'));
+                $own = $kind === 'plugin' && $this->declared->usesOwn('plugin', basename($name, '.php'))
+                    || $kind === 'must-use plugin' && isset($this->declared->must_use['files'][$name]);
                 if (!$own && (!is_file($shipped) || files_digest($path) !== files_digest($shipped))) {
                     $names[] = "$kind $name";
                 }

@@ -26,7 +26,8 @@ final class ImageFacts
         public readonly int $height,
         public readonly string $mime,
         public readonly int $size,
-        public readonly bool $progressive,
+        /** Bytes for each pixel that a progressive JPEG is kept in while it is read; 0 for others. */
+        public readonly float $coefficients,
     ) {
     }
 
@@ -38,7 +39,7 @@ final class ImageFacts
             return null;
         }
         $mime = (string) (wp_get_image_mime($path) ?: $found['mime']);
-        return new self((int) $found[0], (int) $found[1], $mime, (int) filesize($path), $mime === 'image/jpeg' && self::isProgressive($path));
+        return new self((int) $found[0], (int) $found[1], $mime, (int) filesize($path), $mime === 'image/jpeg' ? self::coefficients($path) : 0.0);
     }
 
     public function pixels(): int
@@ -62,16 +63,16 @@ final class ImageFacts
         return ceil($this->width * $part) . 'x' . ceil($this->height * $part);
     }
 
-    /** Returns the bytes that ImageMagick needs: pixels of 8 bytes, and once more so much while it is resized. */
+    /** Returns the bytes that ImageMagick needs: pixels of 8 bytes, with a palette more, and once more so much while it is resized. */
     public function needsOfImagick(): int
     {
-        return (int) (16 * $this->pixels() / $this->reduction() ** 2) + $this->decoding();
+        return (int) (($this->mime === 'image/jpeg' ? 16 : 24) * $this->pixels() / $this->reduction() ** 2) + $this->decoding();
     }
 
     /** Returns the bytes that GD needs: pixels of 4 bytes, once more as many for formats that are read as a whole, and the result. */
     public function needsOfGd(): int
     {
-        $each = ['image/jpeg' => 4, 'image/png' => 5, 'image/gif' => 5, 'image/webp' => 8, 'image/avif' => 12][$this->mime] ?? 8;
+        $each = ['image/jpeg' => 4, 'image/png' => 5, 'image/gif' => 5, 'image/webp' => 8, 'image/avif' => 8][$this->mime] ?? 8;
         return $each * $this->pixels() + $this->decoding() + 4 * min($this->pixels(), LONGEST_SIDE ** 2);
     }
 
@@ -85,12 +86,8 @@ final class ImageFacts
     /** Returns what decoding takes besides: a progressive JPEG is kept as a whole, HEIC and AVIF in a form of their own. */
     private function decoding(): int
     {
-        return match (true) {
-            $this->progressive => 6 * $this->pixels(),
-            in_array($this->mime, ['image/heic', 'image/heif', 'image/avif'], true) => 6 * $this->pixels(),
-            $this->mime === 'image/webp' => 4 * $this->pixels(),
-            default => 0,
-        };
+        $each = in_array($this->mime, ['image/heic', 'image/heif', 'image/avif'], true) ? 3 : $this->coefficients;
+        return (int) ($each * $this->pixels());
     }
 
     private static function longestSide(): int
@@ -103,30 +100,39 @@ final class ImageFacts
         return max(LONGEST_SIDE, ...array_filter($sides, static fn (int $side): bool => $side < 9999), ...[0]);
     }
 
-    private static function isProgressive(string $path): bool
+    /** Reads what a JPEG's frame says: of a progressive one all components are kept, each as large as it is sampled. */
+    private static function coefficients(string $path): float
     {
         $file = fopen($path, 'rb');
         if (!$file) {
-            return true;
+            return 0.0;
         }
         try {
-            if (fread($file, 2) !== "\xff\xd8") {
-                return false;
-            }
+            fseek($file, 2);
             for ($segments = 0; $segments < 1000; $segments++) {
                 $marker = (string) fread($file, 4);
                 if (strlen($marker) < 4 || $marker[0] !== "\xff") {
-                    return false;
-                }
-                $kind = ord($marker[1]);
-                if ($kind >= 0xc0 && $kind <= 0xcf && !in_array($kind, [0xc4, 0xc8, 0xcc], true)) {
-                    return !in_array($kind, [0xc0, 0xc1], true);
+                    return 0.0;
                 }
                 /** @var array{1: int} $length */
                 $length = unpack('n', substr($marker, 2));
-                fseek($file, $length[1] - 2, SEEK_CUR);
+                $kind = ord($marker[1]);
+                if ($kind < 0xc0 || $kind > 0xcf || in_array($kind, [0xc4, 0xc8, 0xcc], true)) {
+                    fseek($file, $length[1] - 2, SEEK_CUR);
+                    continue;
+                }
+                if (in_array($kind, [0xc0, 0xc1], true)) {
+                    return 0.0;
+                }
+                $frame = (string) fread($file, max(1, $length[1] - 2));
+                $areas = [];
+                for ($component = 6; $component + 2 < strlen($frame); $component += 3) {
+                    $sampling = ord($frame[$component + 1]);
+                    $areas[] = max(1, $sampling >> 4) * max(1, $sampling & 15);
+                }
+                return $areas ? 2 * array_sum($areas) / max($areas) : 6.0;
             }
-            return true;
+            return 6.0;
         } finally {
             fclose($file);
         }
