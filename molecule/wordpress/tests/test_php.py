@@ -1,11 +1,11 @@
-"""What is declared of the sites' PHP, as requests see it; what their code may do; images that are large; updates that break a site."""
+"""PHP as requests see it: what is declared, what code may do, images that are large, updates that break a site."""
 
 from __future__ import annotations
 
 import base64
 import json
-import re
 import zlib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from tests.support.runs import Runs
 
 from .conftest import Site
 
-LICENCE = "  it's \"a\" \\ {{ 7 * 7 }} $HOME `id` %s <?php ?> #\n ü 漢 "
+LICENCE = '  it\'s "a" \\ {{ 7 * 7 }} $HOME `id` %s <?php ?> #\n ü 漢 '
 AGENT = '"{{ 7 * 7 }}" \\ ${HOME} $x ; # = %s ü'
 
 
@@ -51,8 +51,9 @@ def test_constants_with_their_types(hafen: Site, laden: Site) -> None:
 
 def test_settings_and_extensions_of_each_site(hafen: Site, laden: Site) -> None:
     ask = (
-        "[array_map(ini_get(...), ['session.gc_maxlifetime', 'arg_separator.output', 'user_agent', 'session.lazy_write',"
-        " 'zlib.output_compression_level']), array_map(extension_loaded(...), ['bcmath', 'soap', 'calendar', 'imagick', 'ffi'])]"
+        "[array_map(ini_get(...), ['session.gc_maxlifetime', 'arg_separator.output', 'user_agent',"
+        " 'session.lazy_write', 'zlib.output_compression_level']),"
+        " array_map(extension_loaded(...), ['bcmath', 'soap', 'calendar', 'imagick', 'ffi'])]"
     )
     assert evaluated(hafen, ask) == [["6543", "it's;", AGENT, "0", "3"], [True, True, True, True, False]]
     settings, extensions = evaluated(laden, ask)
@@ -91,7 +92,8 @@ def reconciled(site: Site, kind: str, **changed: Any) -> list[str]:
 def test_must_use_plugins_are_repaired_and_leave(hafen: Site, runs: Runs) -> None:
     assert runs.play("declared.yml").returncode == 0
     folder = "/srv/sites/hafen/wp-content/mu-plugins"
-    hafen.container.run("sh", "-c", f"cd {folder}; echo 'define(\"EVIL\", 1);' >> house.php; rm quay/quay.php; mv quay/part elsewhere;"
+    hafen.container.run("sh", "-c", f"cd {folder}; echo 'define(\"EVIL\", 1);' >> house.php; rm quay/quay.php;"
+                        " mv quay/part elsewhere;"
                         " ln -s ../elsewhere quay/part; echo '<?php' > guest.php")  # fmt: skip
     expected = ["must-use plugin house.php", "must-use plugin quay/part/number.php", "must-use plugin quay/quay.php"]
     try:
@@ -114,7 +116,8 @@ def test_must_use_plugins_are_repaired_and_leave(hafen: Site, runs: Runs) -> Non
 # --- What PHP's code may do -----------------------------------------------------------------------------------------
 
 # A shared object (x86-64) that makes /tmp/native-code when it is loaded: cc -shared -fPIC -Os -nostdlib -s of
-#     __attribute__((constructor)) static void run(void) { open("/tmp/native-code", O_WRONLY | O_CREAT, 0600) as a system call }
+#     __attribute__((constructor)) static void run(void) { open("/tmp/native-code", O_WRONLY | O_CREAT, 0600) }
+# where open() is the system call itself.
 NATIVE = zlib.decompress(
     base64.b64decode(
         "eNrtWL1OwzAQviRtKa3UwoBUxN/ESCohIbEUwcDPwAIsDEjFtIFWIi1KDGoneAGkjn0MRsTAwsRbsPAIoLJQnObc2lYDVILNn+R8+c4+27nLcne9ubtl"
@@ -178,7 +181,10 @@ def test_mail_of_plugins_takes_the_declared_way(hafen: Site) -> None:
 
 
 def test_imagemagick_reads_photographs_alone(hafen: Site) -> None:
-    ask = "(function ($f) { try { (new Imagick())->readImage($f); return 'read'; } catch (Exception $e) { return $e->getMessage(); } })"
+    ask = (
+        "(function ($f) { try { (new Imagick())->readImage($f); return 'read'; }"
+        " catch (Exception $e) { return $e->getMessage(); } })"
+    )
     for name in ("text:/etc/hostname", "pdf:/etc/hostname", "https://example.test/x.png", "msl:/etc/hostname"):
         found = evaluated(hafen, f"{ask}('{name}')")
         assert "polic" in found or "not allowed" in found or "not authorized" in found, (name, found)
@@ -198,7 +204,7 @@ UPLOAD = (
 
 
 def uploaded(site: Site, file: str, kind: str) -> list[Any]:
-    """Send a file that lies in the container to WordPress's REST interface; return status, message, width and number of sizes."""
+    """Send a file of the container to WordPress's REST interface; return status, message, width, number of sizes."""
     words = [json.dumps(word) for word in (file, kind, file.rpartition("/")[2], file)]
     answer = fpm(site, UPLOAD % tuple(words), wordpress=True)
     assert "ANSWER:" in answer, answer[-3000:]
@@ -207,6 +213,7 @@ def uploaded(site: Site, file: str, kind: str) -> list[Any]:
 
 def png(width: int, height: int) -> bytes:
     """Make a PNG of one colour, which compresses to nearly nothing."""
+
     def chunk(kind: bytes, content: bytes) -> bytes:
         return len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
 
@@ -225,3 +232,104 @@ def placed(site: Site, name: str, content: bytes) -> str:
         base64.b64encode(content).decode(), site.name, name,
     )  # fmt: skip
     return f"/srv/sites/{site.name}/wp-content/upgrade/{name}"
+
+
+MAKE = (
+    "ini_set('memory_limit', '-1'); $i = imagecreatetruecolor(%d, %d);"
+    " imagefilledrectangle($i, 0, 0, 3000, 2000, 0x3366cc);"
+    " imageinterlace($i, %s); %s($i, '/out/%s');"
+)
+
+
+def made(site: Site, name: str, width: int, height: int, progressive: bool = False) -> str:
+    """Have GD make an image, in a container without a limit; return where the site's container has it."""
+    writer = {"jpg": "imagejpeg", "png": "imagepng", "gif": "imagegif", "webp": "imagewebp", "avif": "imageavif"}
+    image = site.container.inspect["Config"]["Image"]
+    code = MAKE % (width, height, str(progressive).lower(), writer[name.rpartition(".")[2]], name)
+    site.stack.host.check_output(
+        "docker run --rm --network none --volume /srv/harbour/quayside/volumes/sites/%s/wp-content/upgrade:/out"
+        " %s php -r %s",
+        site.name, image, code,
+    )  # fmt: skip
+    return f"/srv/sites/{site.name}/wp-content/upgrade/{name}"
+
+
+def test_photograph_of_108_megapixels(hafen: Site) -> None:
+    """In the memory that a site has: it is read at a quarter of its size."""
+    status, message, width, sizes = uploaded(hafen, made(hafen, "photo.jpg", 12000, 9000), "image/jpeg")
+    assert (status, width) == (201, 2560), message
+    assert sizes >= 6
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "width", "height"),
+    [("large.png", "image/png", 12000, 9000), ("photo.png", "image/png", 6000, 4000), ("bomb.png", "image/png", 30000, 30000)],
+)
+def test_images_that_do_not_fit_are_refused(hafen: Site, name: str, kind: str, width: int, height: int) -> None:
+    """With words for who uploads them; no process is lost."""
+    workers = "cat /proc/1/task/1/children"
+    before = hafen.container.run("sh", "-c", workers).stdout
+    status, message, *_ = uploaded(hafen, placed(hafen, name, png(width, height)), kind)
+    assert status == 413, message
+    assert f"{width} x {height}" in message
+    assert '"memory"' in message
+    assert hafen.container.run("sh", "-c", workers).stdout == before
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    ("name", "kind", "width", "height", "progressive"),
+    [
+        ("a.jpg", "image/jpeg", 6000, 4000, False),
+        ("b.jpg", "image/jpeg", 8160, 6120, False),
+        ("c.jpg", "image/jpeg", 6000, 4000, True),
+        ("d.png", "image/png", 4000, 3000, False),
+        ("e.webp", "image/webp", 4000, 3000, False),
+        ("f.avif", "image/avif", 4000, 3000, False),
+        ("g.gif", "image/gif", 4000, 3000, False),
+    ],
+)
+def test_images_that_fit(hafen: Site, name: str, kind: str, width: int, height: int, progressive: bool) -> None:
+    status, message, kept, sizes = uploaded(hafen, made(hafen, name, width, height, progressive), kind)
+    assert (status, kept) == (201, 2560), message
+    assert sizes >= 6
+
+
+def test_broken_images_lose_no_process(hafen: Site) -> None:
+    whole = png(3000, 2000)
+    for name, content in (("cut.png", whole[:1000]), ("none.png", b"no image"), ("empty.png", b"")):
+        workers = hafen.container.run("sh", "-c", "cat /proc/1/task/1/children").stdout
+        status, *_ = uploaded(hafen, placed(hafen, name, content), "image/png")
+        assert status in {201, 400, 500}, name
+        assert hafen.container.run("sh", "-c", "cat /proc/1/task/1/children").stdout == workers
+
+
+# --- Updates --------------------------------------------------------------------------------------------------------
+
+UPDATE = Path(__file__).resolve().parents[1] / "files" / "update.php"
+
+
+@pytest.mark.parametrize(
+    ("following", "kept"), [("throw new Error('broken');", "1.0"), ("define('LOTSEN', 2);", "2.0")]
+)
+def test_an_update_that_breaks_the_site_is_undone(hafen: Site, following: str, kept: str) -> None:
+    """Visitors wait meanwhile (maintenance), and it ends with the request."""
+    answer = fpm(hafen, UPDATE.read_text().removeprefix("<?php"), NEXT=following)
+    assert "ANSWER:" in answer, answer[-2000:]
+    result, version, during, asked = json.loads(answer.partition("ANSWER:")[2])
+    assert version == kept, (result, asked)
+    assert during is True
+    # WordPress was let through, though everybody else has to wait.
+    assert asked == [[True, False]]
+    assert hafen.container.run("test", "-e", "/tmp/.maintenance").rc == 1  # noqa: S108
+    assert "Status: 503" not in hafen.ask()
+
+
+def test_visitors_wait_while_an_update_runs(hafen: Site) -> None:
+    sign = "/usr/share/wordpress/.maintenance"
+    hafen.container.run("sh", "-c", f"echo '<?php $upgrading = '$(date +%s)';' > {sign}")
+    try:
+        assert "Status: 503" in hafen.ask()
+    finally:
+        hafen.container.run("rm", "/tmp/.maintenance")  # noqa: S108
+    assert "Status: 503" not in hafen.ask()

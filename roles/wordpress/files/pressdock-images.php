@@ -69,10 +69,10 @@ final class ImageFacts
         return (int) (($this->mime === 'image/jpeg' ? 16 : 24) * $this->pixels() / $this->reduction() ** 2) + $this->decoding();
     }
 
-    /** Returns the bytes that GD needs: pixels of 4 bytes, once more as many for formats that are read as a whole, and the result. */
+    /** Returns the bytes that GD needs: pixels of 4 bytes, as many again for formats that it reads as a whole, and the result. */
     public function needsOfGd(): int
     {
-        $each = ['image/jpeg' => 4, 'image/png' => 5, 'image/gif' => 5, 'image/webp' => 8, 'image/avif' => 8][$this->mime] ?? 8;
+        $each = ['image/jpeg' => 4, 'image/png' => 8, 'image/gif' => 5, 'image/webp' => 8, 'image/avif' => 8][$this->mime] ?? 8;
         return $each * $this->pixels() + $this->decoding() + 4 * min($this->pixels(), LONGEST_SIDE ** 2);
     }
 
