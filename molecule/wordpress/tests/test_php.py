@@ -163,6 +163,21 @@ def test_no_native_code_from_uploads(hafen: Site, attempt: str) -> None:
         hafen.container.run("rm", "-f", PLACE, sign)
 
 
+@pytest.mark.parametrize("name", ["PHP_ADMIN_VALUE", "PHP_VALUE"])
+def test_fpm_takes_no_settings_from_whoever_reaches_it(hafen: Site, name: str) -> None:
+    """A site's code reaches its own FPM. What loads no native code shows first that settings would be taken."""
+    encoded = base64.b64encode(NATIVE).decode()
+    hafen.container.run("sh", "-c", 'printf %s "$1" | base64 -d > $0', PLACE, encoded)
+    sign = "/tmp/native-code"  # noqa: S108 -- of the container
+    try:
+        for value in (f"extension={PLACE}", "user_agent=changed"):
+            answer = fpm(hafen, "echo 'AGENT:', ini_get('user_agent');", **{name: value})
+            assert answer.partition("AGENT:")[2] == AGENT
+            assert hafen.container.run("test", "-e", sign).rc == 1
+    finally:
+        hafen.container.run("rm", "-f", PLACE, sign)
+
+
 def test_mail_of_plugins_takes_the_declared_way(hafen: Site) -> None:
     """Called as PHP's own; there is no relay in this scenario, and that is what is said."""
     code = (
