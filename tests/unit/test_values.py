@@ -15,7 +15,7 @@ import yaml
 from ansible.template import Templar
 
 import render
-from filter_plugins import mariadb, multisite, nginx, packages, preflight, values
+from filter_plugins import mariadb, multisite, must_use, nginx, packages, php, preflight, values
 
 ROOT = Path(__file__).resolve().parents[2]
 NAN, INFINITE = float("nan"), float("inf")
@@ -85,7 +85,7 @@ def test_the_tables_name_variables_that_there_are_once() -> None:
 
 
 def test_rules_elsewhere_are_functions() -> None:
-    modules = (preflight, values, mariadb, nginx, packages, multisite)
+    modules = (preflight, values, mariadb, nginx, packages, multisite, php, must_use)
     functions = {name for module in modules for name, _ in inspect.getmembers(module, inspect.isfunction)}
     assert set(values.ELSEWHERE.values()) - functions == set()
     assert all(values.ANYTHING.values())

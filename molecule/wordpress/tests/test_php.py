@@ -18,14 +18,14 @@ LICENCE = '  it\'s "a" \\ {{ 7 * 7 }} $HOME `id` %s <?php ?> #\n ü 漢 '
 AGENT = '"{{ 7 * 7 }}" \\ ${HOME} $x ; # = %s ü'
 
 
-def fpm(site: Site, code: str, wordpress: bool = False, body: str = "", **parameters: str) -> str:
+def fpm(site: Site, code: str, wordpress: bool = False, **parameters: str) -> str:
     """Let FPM run a program, as it runs a plugin's; returns the whole answer."""
     load = "require '/usr/share/wordpress/wp-load.php';" if wordpress else ""
     name = "/tmp/asked.php"  # noqa: S108 -- of the container
     result = site.container.run("sh", "-c", 'printf %s "$1" > $0', name, f"<?php {load} {code}")
     assert result.rc == 0, result.stderr
     try:
-        return site.ask(name, body, **parameters)
+        return site.ask(name, **parameters)
     finally:
         site.container.run("rm", name)
 
@@ -171,7 +171,7 @@ def test_fpm_takes_no_settings_from_whoever_reaches_it(hafen: Site, name: str) -
     sign = "/tmp/native-code"  # noqa: S108 -- of the container
     try:
         for value in (f"extension={PLACE}", "user_agent=changed"):
-            answer = fpm(hafen, "echo 'AGENT:', ini_get('user_agent');", **{name: value})
+            answer = fpm(hafen, "echo 'AGENT:', ini_get('user_agent');", False, **{name: value})
             assert answer.partition("AGENT:")[2] == AGENT
             assert hafen.container.run("test", "-e", sign).rc == 1
     finally:
