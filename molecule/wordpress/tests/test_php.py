@@ -83,7 +83,7 @@ def reconciled(site: Site, kind: str, **changed: Any) -> list[str]:
     """Run the site's reconciler with its declared state, or with a part of it changed; return what differed."""
     host = site.stack.host
     state = {**json.loads(host.file(f"/root/hafen-{kind}.json").content_string), **changed}
-    host.run("umask 077; printf %s > /root/hafen-other.json", json.dumps(state))
+    host.check_output("umask 077; printf %%s %s > /root/hafen-other.json", json.dumps(state))
     result = host.run(RECONCILE, "/root/hafen-other.json")
     assert result.rc == 0, result.stderr
     return [change["what"] for change in json.loads(result.stdout)["changes"]]
@@ -242,10 +242,12 @@ def png(width: int, height: int) -> bytes:
 
 def placed(site: Site, name: str, content: bytes) -> str:
     """Put a file on the site's volume; return where the container has it."""
-    site.stack.host.run(
-        "umask 022; printf %%s %s | base64 -d > /srv/harbour/quayside/volumes/sites/%s/wp-content/upgrade/%s",
-        base64.b64encode(content).decode(), site.name, name,
-    )  # fmt: skip
+    path = f"/srv/harbour/quayside/volumes/sites/{site.name}/wp-content/upgrade/{name}"
+    encoded = base64.b64encode(content).decode()
+    site.stack.host.check_output("umask 022; : > %s", path)
+    # An argument has at most 128 KiB.
+    for start in range(0, len(encoded), 100_000):
+        site.stack.host.check_output("printf %%s %s | base64 -d >> %s", encoded[start : start + 100_000], path)
     return f"/srv/sites/{site.name}/wp-content/upgrade/{name}"
 
 
@@ -278,7 +280,11 @@ def test_photograph_of_108_megapixels(hafen: Site) -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind", "width", "height"),
-    [("large.png", "image/png", 12000, 9000), ("photo.png", "image/png", 6000, 4000), ("bomb.png", "image/png", 30000, 30000)],
+    [
+        ("large.png", "image/png", 12000, 9000),
+        ("photo.png", "image/png", 6000, 4000),
+        ("bomb.png", "image/png", 30000, 30000),
+    ],
 )
 def test_images_that_do_not_fit_are_refused(hafen: Site, name: str, kind: str, width: int, height: int) -> None:
     """With words for who uploads them; no process is lost."""
@@ -329,7 +335,7 @@ UPDATE = Path(__file__).resolve().parents[1] / "files" / "update.php"
 )
 def test_an_update_that_breaks_the_site_is_undone(hafen: Site, following: str, kept: str) -> None:
     """Visitors wait meanwhile (maintenance), and it ends with the request."""
-    answer = fpm(hafen, UPDATE.read_text().removeprefix("<?php"), NEXT=following)
+    answer = fpm(hafen, UPDATE.read_text().removeprefix("<?php"), NEXT=base64.b64encode(following.encode()).decode())
     assert "ANSWER:" in answer, answer[-2000:]
     result, version, during, asked = json.loads(answer.partition("ANSWER:")[2])
     assert version == kept, (result, asked)
