@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from filter_plugins.php import php_judgements
 from tests.support.runs import Runs
+from tests.support.stack import Stack
 
 from .conftest import Site
 
@@ -68,6 +70,34 @@ def test_functions_of_each_site(hafen: Site, laden: Site) -> None:
     assert evaluated(hafen, ask) == [False, True, True, False]
     assert evaluated(laden, ask) == [False, True, False, True]
     assert hafen.container.run("php", "-r", "echo function_exists('proc_open') ? 'is there' : 'off';").stdout == "off"
+
+
+JUDGE = Path(__file__).resolve().parents[3] / "roles" / "wordpress" / "files" / "judge.php"
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        (
+            {"php_ini": {"session.gc_maxlifetim": 5}},
+            ".php_ini.session.gc_maxlifetim: PHP has no such setting, did you mean",
+        ),
+        ({"php_ini": {"opcache.jit": "quickly"}}, "php-fpm refuses what php_ini"),
+        ({"php_ini": {"session.cookie_samesite": "a'b"}}, ""),
+        ({"php_extensions": ["gnupg"]}, "php_extensions: gnupg: PHP does not load it"),
+        ({"php_disabled_functions": ["shell_exce"]}, "shell_exce: PHP has no such function, did you mean shell_exec?"),
+        ({"php_disabled_functions": ["shell_exec", "pcntl_fork"]}, ""),
+    ],
+)
+def test_php_judges_what_is_declared(stack: Stack, declared: dict[str, Any], said: str) -> None:
+    """As it does while an image is built; here where programs may be started."""
+    container = stack.container("wordpress-cron")
+    judgements = php_judgements({"kai": declared}, {"arg_separator.input": "&;"}, [], ["exec"], [])
+    for name, text in (("judge.php", JUDGE.read_text()), ("judgements.json", judgements)):
+        container.run("sh", "-c", 'printf %s "$1" > "/tmp/$0"', name, text)
+    result = container.run("php", "/tmp/judge.php", "/tmp/judgements.json")  # noqa: S108 -- of the container
+    assert (result.rc == 0) == (said == ""), result.stdout + result.stderr
+    assert (said or "kai") in result.stdout
 
 
 def test_must_use_plugins_are_loaded(hafen: Site, laden: Site) -> None:
