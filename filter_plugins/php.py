@@ -408,7 +408,7 @@ def image_memory(site: Mapping[str, Any], memory: Any, workers: Any, limit: Any,
 
 
 def worker_memory(site: Mapping[str, Any], memory: Any, workers: Any, limit: Any, opcache: Any) -> int:
-    """Return the bytes that one PHP process may have of its own: an idle worker's and an image, at least a request's limit.
+    """Return the bytes that one PHP process may have of its own: an idle worker's and an image's, or a request's limit.
 
     Beyond, an allocation fails and the request ends with an error, in place of the kernel ending the process.
     """

@@ -1,4 +1,4 @@
-"""What is declared of the sites' PHP: constants, settings, extensions, functions, must-use plugins, memory for images."""
+"""The sites' PHP as it is declared: constants, settings, extensions, functions, must-use plugins, images' memory."""
 
 from __future__ import annotations
 
@@ -125,12 +125,13 @@ def test_settings_that_are_refused(name: Any, word: str) -> None:
 
 
 def test_our_own_settings_are_all_refused_or_may_be_changed() -> None:
-    """What php.ini.j2 says of safety and places is ours; the speed of opcache and the like is the operator's as well."""
+    """What php.ini.j2 says of safety and places is ours; the speed of opcache and the like is the operator's."""
     text = (Path(__file__).resolve().parents[2] / "roles/wordpress/templates/php.ini.j2").read_text()
     names = set(re.findall(r"(?m)^([a-z_.]+) =", text))
     free = {name for name in names if not php.setting_problems("x", {name: "1"})}
     assert free == {
-        "allow_url_fopen", "default_socket_timeout", "mail.add_x_header", "opcache.enable", "opcache.interned_strings_buffer",
+        "allow_url_fopen", "default_socket_timeout", "mail.add_x_header", "opcache.enable",
+        "opcache.interned_strings_buffer",
         "opcache.jit", "opcache.jit_buffer_size", "opcache.max_accelerated_files", "opcache.revalidate_freq",
         "opcache.validate_timestamps", "realpath_cache_size", "realpath_cache_ttl", "session.cookie_httponly",
         "session.cookie_samesite", "session.cookie_secure", "session.use_strict_mode",
@@ -148,7 +149,7 @@ def test_our_own_settings_are_all_refused_or_may_be_changed() -> None:
         ("soap.so", "write soap"),
         ("mysql", "mysqli"),
         ("curl; id", "name of an extension"),
-        ("/tmp/x", "name of an extension"),
+        ("/srv/x", "name of an extension"),
         ("", "name of an extension"),
     ],
 )
