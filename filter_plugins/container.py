@@ -256,9 +256,12 @@ def network_changes(
 def container_volumes(services: Iterable[Mapping[str, Any]], stack: str, data_dir: str) -> list[dict[str, Any]]:
     """Collect the volumes of all services: engine name, directory on the host, owning user, what belongs to it.
 
+    Those that hold nothing of their own (``may_be_empty``) say so.
+
     :raises AnsibleFilterError: when two containers declare one volume with different places or owners.
     """
     volumes: dict[str, dict[str, Any]] = {}
+    remade: set[str] = set()
     for service in services:
         for container in service["containers"]:
             for volume in container.get("volumes", []):
@@ -275,7 +278,12 @@ def container_volumes(services: Iterable[Mapping[str, Any]], stack: str, data_di
                 known |= {"belongings": declared["belongings"]} if "belongings" in declared else {}
                 if {**known, "belongings": None} != {**declared, "belongings": None}:
                     raise AnsibleFilterError(f"volume {volume['name']}: declared twice with different place or owner")
-    return sorted(volumes.values(), key=lambda volume: volume["directory"])
+                if volume.get("may_be_empty"):
+                    remade.add(name)
+    return sorted(
+        (volume | {"may_be_empty": True} if name in remade else volume for name, volume in volumes.items()),
+        key=lambda volume: str(volume["directory"]),
+    )
 
 
 def volume_changes(declared: Iterable[Mapping[str, str]], listing: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
@@ -504,7 +512,7 @@ def is_settled(containers: Iterable[Mapping[str, Any]], stack: str, engine: Mapp
         name = f"{stack}-{container['name']}"
         state = found.get(name) or {}
         record = container_record(container["declared"], str(state.get("fingerprint")))
-        if not state.get("healthy") or records.get(name) != record:
+        if not state.get("healthy") or records.get(name) != record or state.get("moved"):
             return False
         # A handover that was interrupted has to be taken back.
         if container_handover(container, stack)["address"] in found:
@@ -523,8 +531,8 @@ def undeclared_options(
 
     :param containers: with ``name``, ``networks`` and ``declared``.
     :param engine: what `engine_look` returned.
-    :return: short name to the engine's names of options, and to ``alias NAME on NETWORK``; none of those that have
-        nothing of it.
+    :return: short name to ``mount PATH`` where another directory lies now at the path that was mounted, to the engine's
+        names of options, and to ``alias NAME on NETWORK``; none of those that have nothing of it.
     """
     containers = list(containers)
     found, records = engine.get("found") or {}, engine.get("records") or {}
@@ -533,6 +541,10 @@ def undeclared_options(
     for container in containers:
         name = present.get(container["name"], f"{stack}-{container['name']}")
         state = found.get(name) or {}
+        # Those of volumes end a run before it has begun (ownership.lost_data).
+        moved = [f"mount {mount['destination']}" for mount in state.get("moved") or []]
+        if moved:
+            undeclared[str(container["name"])] = moved
         if not state or records.get(name) == container_record(container["declared"], str(state["fingerprint"])):
             continue
         aliases = [
@@ -541,7 +553,7 @@ def undeclared_options(
             for alias in (state.get("aliases") or {}).get(network["name"]) or []
             if alias not in network["aliases"]
         ]
-        options = [*(state.get("undeclared") or []), *aliases]
+        options = [*moved, *(state.get("undeclared") or []), *aliases]
         if options:
             undeclared[str(container["name"])] = options
     return undeclared
@@ -557,6 +569,8 @@ def record_trees(results: Iterable[Mapping[str, Any]], data_dir: str) -> list[di
             "files": {
                 engine_api.RECORD_FILE: json.dumps(
                     container_record(result["item"]["declared"], engine_api.fingerprint(result["container"]))
+                    # Whatever it is called later, this one is the stack's.
+                    | {"id": result["container"]["Id"]}
                 )
             },
         }
@@ -857,15 +871,31 @@ def belonging_to(listing: Iterable[Mapping[str, Any]], stack: str, commands: boo
     ]
 
 
-def engine_questions(questions: Iterable[Mapping[str, Any]], stack: str) -> list[dict[str, Any]]:
-    """Turn services' questions into those that `container_ask` takes: with the engine's names of their containers."""
-    return [{**question, "container": f"{stack}-{question['container']}"} for question in questions]
+def engine_questions(
+    questions: Iterable[Mapping[str, Any]], stack: str, present: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
+    """Turn services' questions into those that `container_ask` takes: with the engine's names of their containers.
+
+    :param present: short names of those that are called otherwise at present, to what they are called.
+    """
+    return [
+        {**question, "container": (present or {}).get(question["container"], f"{stack}-{question['container']}")}
+        for question in questions
+    ]
 
 
-def container_answers(answers: Iterable[Mapping[str, Any]], stack: str) -> dict[str, dict[str, Any]]:
-    """Return the answers of `container_ask` by the short names of the containers."""
+def container_answers(
+    answers: Iterable[Mapping[str, Any]], stack: str, present: Mapping[str, str] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Return the answers of `container_ask` by the short names of the containers.
+
+    :param present: as `engine_questions` takes it.
+    """
+    short = {name: container for container, name in (present or {}).items()}
     return {
-        answer["container"].removeprefix(f"{stack}-"): {name: answer[name] for name in ("rc", "stdout", "stderr")}
+        short.get(answer["container"], answer["container"].removeprefix(f"{stack}-")): {
+            name: answer[name] for name in ("rc", "stdout", "stderr")
+        }
         for answer in answers
     }
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
+import os
+import re
 import socket
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,14 @@ TIMEOUT = 30
 """Seconds for one answer: a busy engine takes its time, one that hangs must not hold a run."""
 
 STACK_LABEL = "pressdock.stack"
+SERVICE_LABEL = "pressdock.service"
+CONTAINER_LABEL = "pressdock.container"
+"""Short name of a container of the stack, whatever it is called."""
+SHORT_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+HELD = "records/.held"
+"""Below the stack's directory: an empty file for each volume that has held something. No container is called so."""
+LOST_AND_FOUND = "lost+found"
+PROCESSES = "/proc"
 RECORD_FILE = "record.json"
 NO_TAG = "<none>:<none>"
 """What engines before 24 list as the tag of an image that has none."""
@@ -161,7 +172,8 @@ def digest(document: Any) -> str:
 def fingerprint(inspected: dict[str, Any]) -> str:
     """Digest everything of a container that somebody can change: what it was made with, its networks, whether it runs.
 
-    What differs without anybody's doing is left out: addresses, times, process numbers, what a health check said.
+    What differs without anybody's doing is left out: addresses, times, process numbers, what a health check said. So is
+    the name, by which it is looked for.
 
     :param inspected: the engine's answer about one container.
     """
@@ -179,7 +191,6 @@ def fingerprint(inspected: dict[str, Any]) -> str:
     return digest(
         {
             "id": inspected.get("Id"),
-            "name": inspected.get("Name"),
             "image": inspected.get("Image"),
             "path": inspected.get("Path"),
             "arguments": inspected.get("Args"),
@@ -220,6 +231,113 @@ def given_aliases(inspected: dict[str, Any]) -> dict[str, list[str]]:
     return {name: sorted(set(network.get("Aliases") or []) - own) for name, network in networks.items()}
 
 
+def own_name(labels: dict[str, str] | None, hostname: str | None, name: str, stack: str) -> str:
+    """Return the short name that a container of the stack was made with; of one without a label it is a guess.
+
+    :param name: what it is called now.
+    """
+    label = str((labels or {}).get(CONTAINER_LABEL) or "")
+    if SHORT_NAME.fullmatch(label):
+        return label
+    plain = name.removeprefix(f"{stack}-").partition(".")[0]
+    # Made before there was this label: then the name of its host is the short one, but not an id, as by default.
+    own = (labels or {}).get(SERVICE_LABEL) and not name.startswith(f"{stack}-")
+    guess = str(hostname) if own and hostname and not re.fullmatch("[0-9a-f]{12}", str(hostname)) else plain
+    return guess if SHORT_NAME.fullmatch(guess) else ""
+
+
+def kind_of_directory(path: str) -> str:
+    """Say whether a path is a `directory` or an `empty` one, a `link`, a `file`, or `missing`."""
+    try:
+        mode = os.lstat(path).st_mode
+        if not stat.S_ISDIR(mode):
+            return "link" if stat.S_ISLNK(mode) else "file"
+        with os.scandir(path) as entries:
+            return "directory" if any(entry.name != LOST_AND_FOUND for entry in entries) else "empty"
+    except (FileNotFoundError, NotADirectoryError):
+        return "missing"
+
+
+def mounts_of(process: str) -> list[tuple[str, str, str]]:
+    """Return each mount of a process (device, path in its file system, mount point), the last one first."""
+    try:
+        lines = Path(f"{PROCESSES}/{process}/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    unescaped = [[re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), w) for w in line.split()] for line in lines]
+    return [(words[2], words[3], words[4]) for words in reversed(unescaped)]
+
+
+def present_place(process: int, destination: str) -> str:
+    """Say where on the host the directory is now that a process has mounted; nothing where that cannot be known.
+
+    A directory that was deleted has ``//deleted`` behind its last path.
+    """
+    found = [(device, root) for device, root, point in mounts_of(str(process)) if point == destination]
+    for device, root in found[:1]:
+        for host_device, host_root, point in mounts_of("self"):
+            base = host_root.rstrip("/")
+            if host_device == device and (root == host_root or root.startswith(f"{base}/")):
+                return f"{point.rstrip('/')}/{root.removeprefix(base).lstrip('/')}"
+    return ""
+
+
+def identity(path: str) -> tuple[int, int] | None:
+    """Return what tells a directory from every other one; nothing where it is not there, or cannot be seen."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def moved_mounts(inspected: dict[str, Any], devices: dict[str, str], data_dir: str) -> list[dict[str, str]]:
+    """List the mounts of a running container that are other directories by now than those at the paths they came from.
+
+    Somebody has moved, deleted or covered the directory since: the container goes on with the one that it has.
+
+    :param devices: name of a volume to its directory.
+    :return: for each its `destination`, the `path` on the host, the name of the `volume`, if it is one, and where the
+        directory is `now`, if that is known.
+    """
+    process = (inspected.get("State") or {}).get("Pid") or 0
+    moved = []
+    for mount in inspected.get("Mounts") or []:
+        volume = str(mount.get("Name") or "") if mount.get("Type") == "volume" else ""
+        path = devices.get(volume, "") if volume else str(mount.get("Source") or "")
+        destination = str(mount.get("Destination") or "")
+        if not process or not path.startswith(f"{data_dir}/"):
+            continue
+        mounted = identity(f"{PROCESSES}/{process}/root{destination}")
+        if mounted is not None and mounted != identity(path):
+            now = present_place(process, destination)
+            moved.append({"destination": destination, "path": path, "volume": volume, "now": now})
+    return moved
+
+
+def data_mounts(container: dict[str, Any], devices: dict[str, str], data_dir: str) -> list[dict[str, Any]]:
+    """List what a container has mounted of the stack's directory (`place`), and whether it may write there (`rw`)."""
+    found, own = [], os.path.realpath(data_dir)
+    for mount in container.get("Mounts") or []:
+        name = str(mount.get("Name") or "") if mount.get("Type") == "volume" else ""
+        place = os.path.realpath(devices.get(name) or str(mount.get("Source") or "/nowhere"))
+        if place == own or place.startswith(f"{own}/"):
+            found.append({"place": f"{data_dir}{place.removeprefix(own)}", "rw": bool(mount.get("RW"))})
+    return found
+
+
+def directories_of(devices: dict[str, str], data_dir: str) -> dict[str, dict[str, Any]]:
+    """Return of each volume its `path`, its `kind` (see `kind_of_directory`), and whether it has `held` something."""
+    return {
+        name: {
+            "path": path,
+            "kind": kind_of_directory(path),
+            "held": (Path(data_dir) / HELD / name).exists(),
+        }
+        for name, path in devices.items()
+    }
+
+
 def look(path: str, stack: str, data_dir: str) -> dict[str, Any]:
     """Return what the engine has, in the engine's words, and what it says of each of the stack's containers.
 
@@ -227,15 +345,18 @@ def look(path: str, stack: str, data_dir: str) -> dict[str, Any]:
     :param stack: the stack's name, as its label carries it.
     :param data_dir: the stack's directory, below which the records of its containers are kept.
     :return: nothing but `info` (none) where no engine answers. `Subnets` of a network are its ranges of addresses.
-        `found` is a dict of a container's name to its fingerprint, its undeclared options, its aliases, whether it is
-        healthy, and what its health check printed last; `records` is one of its name to what was recorded when it was
-        last compared.
+        `Data` of a container is what it has mounted of the stack's directory. `found` is a dict of a container's name
+        to its fingerprint, its undeclared options, its aliases, its own short name, whether it is the one that
+        was recorded under that, which of its mounts are other directories by now, whether it is healthy, and what its health check printed last; `records` is one of its name
+        to what was recorded when it was last compared. `directories` is one of a volume's name to what is at its path.
     :raises OSError: when the engine stops answering in the middle.
     """
     info = ask(path, "/info")
     if info is None:
         return {"info": None}
     containers = ask_again(path, "/containers/json?all=1")
+    volumes = ask_again(path, "/volumes").get("Volumes") or []
+    devices = {volume["Name"]: str((volume.get("Options") or {}).get("device") or "") for volume in volumes}
     found, records = {}, {}
     for container in containers:
         if (container.get("Labels") or {}).get(STACK_LABEL) != stack:
@@ -249,14 +370,20 @@ def look(path: str, stack: str, data_dir: str) -> dict[str, Any]:
             "fingerprint": fingerprint(inspected),
             "undeclared": undeclared_options(inspected),
             "aliases": given_aliases(inspected),
+            "own_name": own_name(container["Labels"], (inspected.get("Config") or {}).get("Hostname"), name, stack),
+            "moved": moved_mounts(inspected, devices, data_dir),
             "healthy": health.get("Status") == "healthy",
             "report": str(((health.get("Log") or [{}])[-1]).get("Output") or "").strip(),
         }
-        records[name] = read_record(data_dir, name.removeprefix(f"{stack}-"))
+        records[name] = read_record(data_dir, found[name]["own_name"])
+        found[name]["recorded"] = records[name].pop("id", "") == container["Id"]
     return {
         "info": described(info),
         "containers": [
-            {name: container.get(name) for name in ("Id", "Names", "Labels", "Ports", "State")}
+            {
+                **{name: container.get(name) for name in ("Id", "Names", "Labels", "Ports", "State", "Created")},
+                "Data": data_mounts(container, devices, data_dir),
+            }
             for container in containers
         ],
         # With what lies between them: that alone tells which image was built on which.
@@ -271,10 +398,15 @@ def look(path: str, stack: str, data_dir: str) -> dict[str, Any]:
             }
             for network in ask_again(path, "/networks")
         ],
-        "volumes": [
-            {name: volume.get(name) for name in ("Name", "Driver", "Options", "Labels")}
-            for volume in ask_again(path, "/volumes").get("Volumes") or []
-        ],
+        "volumes": [{name: volume.get(name) for name in ("Name", "Driver", "Options", "Labels")} for volume in volumes],
+        "directories": directories_of(
+            {
+                volume["Name"]: devices[volume["Name"]]
+                for volume in volumes
+                if (volume.get("Labels") or {}).get(STACK_LABEL) == stack and devices[volume["Name"]]
+            },
+            data_dir,
+        ),
         "found": found,
         "records": records,
     }
@@ -314,6 +446,8 @@ def images_with_ancestors(listing: list[dict[str, Any]]) -> list[dict[str, Any]]
 
 def read_record(data_dir: str, name: str) -> dict[str, Any]:
     """Return what was recorded of a container; nothing where nothing (readable) was."""
+    if not name:
+        return {}
     try:
         record = json.loads((Path(data_dir) / "records" / name / RECORD_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -237,6 +237,7 @@ class TestFingerprint:
             ("State|Pid", 78),
             ("State|StartedAt", "now"),
             ("RestartCount", 3),
+            ("Name", "/elsewhere"),
             ("Mounts", [{"Source": "/b"}, {"Source": "/a"}]),
             ("NetworkSettings|SandboxID", "y"),
             ("NetworkSettings|Networks|shop-web|IPAddress", "172.17.0.3"),
@@ -380,6 +381,14 @@ class TestUndeclared:
         engine["records"]["shop-toy"] = container.container_record("another", fingerprint)
         assert container.undeclared_options([self.toy], engine, "shop") == {"toy": ["ShmSize"]}
 
+    def test_mount_of_a_directory_that_is_another_by_now(self, inspected: dict[str, Any]) -> None:
+        """Also where the container itself is as it was recorded."""
+        engine = self.engine(inspected)
+        engine["found"]["shop-toy"]["moved"] = [{"destination": "/run/secrets", "volume": ""}]
+        assert container.undeclared_options([self.toy], engine, "shop") == {"toy": ["mount /run/secrets"]}
+        engine["records"]["shop-toy"] = container.container_record("d", engine["found"]["shop-toy"]["fingerprint"])
+        assert container.undeclared_options([self.toy], engine, "shop") == {"toy": ["mount /run/secrets"]}
+
     def test_where_a_handover_has_left_it(self, inspected: dict[str, Any]) -> None:
         engine = self.engine(changed(inspected, "HostConfig|CpuShares", 2), "shop-toy.shop-web")
         assert container.undeclared_options([self.toy], engine, "shop") == {"toy": ["CpuShares"]}
@@ -405,7 +414,7 @@ class TestSettled:
         assert container.is_settled(self.containers, "shop", self.engine())
         assert container.is_settled([], "shop", {})
 
-    @pytest.mark.parametrize("found", [{"fingerprint": "g"}, {"healthy": False}])
+    @pytest.mark.parametrize("found", [{"fingerprint": "g"}, {"healthy": False}, {"moved": [{"volume": ""}]}])
     def test_not_what_has_changed(self, found: dict[str, Any]) -> None:
         assert not container.is_settled(self.containers, "shop", self.engine(**found))
 
@@ -434,6 +443,7 @@ class TestSettled:
         for name, text in tree["files"].items():
             (Path(tree["path"]) / name).write_text(text)
         record = engine_api.read_record(str(tmp_path), "web")
+        assert record.pop("id") == INSPECTED["Id"]
         assert record == container.container_record(self.containers[0]["declared"], engine_api.fingerprint(INSPECTED))
         assert engine_api.read_record(str(tmp_path), "other") == {}
         (Path(tree["path"]) / engine_api.RECORD_FILE).write_text("half a rec")

@@ -19,7 +19,7 @@ from ansible.template import trust_as_template
 # Ansible puts the project on nobody's path.
 sys.path.append(str(Path(__file__).resolve().parents[3]))
 
-from filter_plugins import configuration, container
+from filter_plugins import configuration, container, ownership
 from filter_plugins.contents import planned_contents
 from filter_plugins.secrets import keyed_digest
 from module_utils import engine_api
@@ -34,7 +34,8 @@ class ActionModule(ActionBase):
     well, but nothing is prepared for them. With `all_images` all images count.
 
     Uses the variable `container_services` and what the services' templates name. Fails where a volume is another than
-    declared. Returns no secrets:
+    declared, where its data are not where they were, and where somebody else writes in a directory that one container
+    has for itself. Returns no secrets:
 
     - images: name of an image, which is that of its service if it has one image alone, to ``{reference, digest}``;
     - acting: names of the services that the run is about;
@@ -46,7 +47,9 @@ class ActionModule(ActionBase):
     - configurations: container name to what it is to load while it runs (`planned_configuration`);
     - settled: names of the services whose containers are as they were when they were last compared, and healthy;
     - networks, volumes: what the services' containers need;
-    - engine: what the engine has.
+    - steps: what has to be done first, so that each container has its own name, and nobody else claims what is its own;
+    - present: short name of a container to what it is called before these steps, if that is another name;
+    - engine: what the engine has, after these steps.
     """
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -100,9 +103,14 @@ class ActionModule(ActionBase):
             engine = result["engine"]
         answers = bool(engine.get("info"))
         volumes = container.container_volumes(acting, stack, data_dir)
-        misplaced = container.misplaced_volumes(volumes, engine.get("volumes") or [], stack)
-        if misplaced:
-            return {"failed": True, "msg": "\n".join(misplaced)}
+        problems = container.misplaced_volumes(volumes, engine.get("volumes") or [], stack)
+        problems += ownership.lost_data(volumes, engine)
+        own = [one for service in acting for one in service["containers"]]
+        problems += ownership.foreign_writers(own, engine, stack, data_dir)
+        if problems:
+            return {"failed": True, "msg": "\n".join(problems)}
+        steps = ownership.Reclaim(own, engine, stack, data_dir).run(whole=len(acting) == len(services))
+        engine = ownership.engine_after(engine, steps)
         names = [service["name"] for service in services]
         needed = container.needed_images(services if self._task.args.get("all_images") else acting, images, contexts)
         missing = container.missing_images({name: images[name] for name in needed}, engine.get("images") or [])
@@ -128,6 +136,8 @@ class ActionModule(ActionBase):
             "settled": settled if answers else [],
             "networks": container.container_networks(acting),
             "volumes": volumes,
+            "steps": steps,
+            "present": {step["container"]: step["present"] for step in steps if step["action"] == "rename"},
             "engine": engine,
         }
 
