@@ -637,6 +637,12 @@ def user_problems(place: str, site: Mapping[str, Any]) -> list[str]:
     addresses: dict[str, str] = {}
     for where, login, account, role in accounts:
         problems += account_problems(where, login, account, role)
+        name = account.get("display_name")
+        if site.get("hide_logins", True) is True and isinstance(name, str) and name.casefold() == str(login).casefold():
+            problems.append(
+                f"{where}.display_name: {shown(name)}: is the login, which strangers are not to learn: choose "
+                "another name, or declare hide_logins: false of the site"
+            )
         for seen, key, value in ((logins, "login", login), (addresses, "email", account.get("email"))):
             folded = str(value).casefold()
             if value and folded in seen:

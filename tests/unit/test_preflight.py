@@ -250,6 +250,16 @@ def test_bad_roles(role: Any) -> None:
     assert "must be one of administrator, editor, author" in problem
 
 
+def test_display_name_is_not_the_login() -> None:
+    """Strangers see it; unless they may learn logins."""
+    users = {"clerk": {"email": "other@example.org", "role": "author", "display_name": "Clerk"}}
+    (problem,) = preflight.site_problems({"blog": site(users=users)})
+    assert problem.startswith('wordpress_sites.blog.users.clerk.display_name: "Clerk": is the login')
+    assert preflight.site_problems({"blog": site(users=users, hide_logins=False)}) == []
+    users["clerk"]["display_name"] = "The clerk"
+    assert preflight.site_problems({"blog": site(users=users)}) == []
+
+
 def test_accounts_differ() -> None:
     users = {"OWNER": {"email": "other@example.org", "role": "author"}}
     (problem,) = preflight.site_problems({"blog": site(users=users)})

@@ -569,6 +569,7 @@ final class Users
             }
         }
         $this->closeFormer();
+        (new PublicNames($this->report))->reconcile();
     }
 
     /** Whoever was declared and is no longer may do nothing until it is declared again; what it wrote stays its own. */
@@ -988,6 +989,7 @@ watch();
 umask(0022);
 require __DIR__ . '/packages.php';
 require __DIR__ . '/cache.php';
+require __DIR__ . '/names.php';
 require __DIR__ . '/network.php';
 require __DIR__ . '/address.php';
 require_once SITE_FILE;
