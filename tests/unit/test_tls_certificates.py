@@ -241,9 +241,11 @@ def test_renews_in_time(run: Run, tmp_path: Path, days: int) -> None:
 
 
 def test_one_that_lives_too_long_is_replaced_once(run: Run, tmp_path: Path) -> None:
-    """Such as one from a time when certificates were valid for longer: by one of the declared length, long before its end."""
+    """Such as one from a time when certificates were valid for longer: by one of the declared length."""
     first = run(certificate_days=234)
-    assert run(now=NOW + dt.timedelta(days=3))["changes"] == ["tls/shop: issued for a.test (was valid for 234 days in all)"]
+    assert run(now=NOW + dt.timedelta(days=3))["changes"] == [
+        "tls/shop: issued for a.test (was valid for 234 days in all)"
+    ]
     assert first["digest"] != run(now=NOW + dt.timedelta(days=3))["digest"]
     assert not run(now=NOW + dt.timedelta(days=4))["changed"]
     assert leaf(tmp_path).not_valid_after_utc < NOW + dt.timedelta(days=236)

@@ -180,7 +180,8 @@ stores:
       elements: str
       returned: always
 authority:
-  description: The authority's C(path), C(fingerprint), C(not_after) and C(certificate) (PEM; empty where it is not made yet).
+  description:
+    - The authority's C(path), C(fingerprint), C(not_after) and C(certificate) (PEM; empty where it is not made yet).
   type: dict
   returned: always
 library_missing:
