@@ -601,11 +601,11 @@ def container_attachments(container: Mapping[str, Any], stack: str) -> list[dict
     """Write a container's networks for `docker_container`.
 
     The aliases are the short name that other services use, and that name with the network's behind it: the container's
-    address on this one of its networks.
+    address on this one of its networks; and what it declares of further names there (``aliases``).
     """
-    name = container["name"]
+    name, further = container["name"], container.get("aliases") or {}
     return [
-        {"name": f"{stack}-{network}", "aliases": [name, f"{name}.{network}"]}
+        {"name": f"{stack}-{network}", "aliases": [name, f"{name}.{network}", *further.get(network, [])]}
         for network in container.get("networks", [])
     ]
 

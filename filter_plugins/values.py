@@ -149,6 +149,9 @@ RULES: dict[str, Rule] = {
     "mariadb_max_connections": number(10, 100_000),
     "mariadb_networks": _networks,
     "nginx_cpus": _cpus,
+    "nginx_health_path": text(
+        r"|/[A-Za-z0-9][A-Za-z0-9._~/-]{0,99}", "a path, such as /balancer-health, or empty for none"
+    ),
     "nginx_hsts": text(
         r"|(?i:max-age=[0-9]{1,10}( *; *includeSubDomains)?( *; *preload)?)",
         "such as max-age=31536000; includeSubDomains, or empty for none",
@@ -428,6 +431,11 @@ def between_values_problems(values: Mapping[str, Any]) -> list[str]:
         low, high = whole(name), whole(limit)
         if low is not None and high is not None and (low > high or (low == high and words == "less than")):
             problems.append(f"{name}: {low}: must be {words} {limit} ({high})")
+    if values.get("nginx_health_path") and not values.get("nginx_trusted_proxies"):
+        problems.append(
+            f"nginx_health_path: {shown(values['nginx_health_path'])}: is answered for nginx_trusted_proxies alone, "
+            "and there are none"
+        )
     privileges = values.get("mariadb_privileges")
     if isinstance(privileges, list | tuple):
         lacking = sorted(NEEDED_PRIVILEGES - {item for item in privileges if isinstance(item, str)})

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -45,6 +47,49 @@ def nginx_sites(
         }
         for name, site in sites.items()
     }
+
+
+LOCAL_NAME = re.compile(r"(?:.+\.)?localhost")
+
+
+def own_names(
+    sites: Mapping[str, Mapping[str, Any]], others: Iterable[str], relay: Mapping[str, Any]
+) -> dict[str, list[str]]:
+    """Say by which names each site calls the web server on the network that it shares with it: its own.
+
+    Its domain and aliases, and those of a network's declared sub-sites. Not: addresses, which nobody looks up;
+    ``localhost``, which every program knows already; and what must go on to be another's: the names of the stack's
+    own servers and the site's mail relay, which may be called as the site is.
+
+    :param sites: ``wordpress_sites``.
+    :param others: hosts that a site talks to, with or without a port.
+    :param relay: ``wordpress_smtp``.
+    :return: network to names, as a container declares its ``aliases``.
+    """
+    servers = {other.partition(":")[0] for other in others if other}
+    names: dict[str, list[str]] = {}
+    for name, site in sites.items():
+        network = site.get("multisite") or {}
+        domain = str(site["domain"]).lower()
+        found = [domain, *(str(alias).lower() for alias in site.get("aliases") or [])]
+        if network.get("type") == "subdomain":
+            found += [f"{child}.{domain}" for child in network.get("sites") or {}]
+        taken = servers | {str((site.get("smtp", relay) or {}).get("host", "")).lower(), f"wordpress-{name}"}
+        names[f"web-{name}"] = [
+            one
+            for one in dict.fromkeys(found)
+            if one not in taken and not LOCAL_NAME.fullmatch(one) and not is_address(one)
+        ]
+    return names
+
+
+def is_address(host: str) -> bool:
+    """Tell whether a host is an IP address."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def network_mtu(declared: Any, interface: Mapping[str, Any]) -> int:
@@ -210,4 +255,5 @@ class FilterModule:
             "network_mtu": network_mtu,
             "nginx_sites": nginx_sites,
             "object_cache": object_cache,
+            "own_names": own_names,
         }

@@ -255,7 +255,10 @@ def test_nginx_listens_for_both_versions_of_ip_or_for_one(variable_set: str) -> 
     """Where a machine has no IPv6 the server would not start with an address of it."""
     text = render(ROLES / "nginx/templates/nginx.conf.j2", variable_set)
     text += render(ROLES / "nginx/templates/sites.conf.j2", variable_set)
+    # By the port of the addresses come the sites themselves, on networks of IPv4.
     listening = re.findall(r"\blisten (\S+?)(8443|8080)\b([^;]*);|\blisten (8443|8080)\b([^;]*);", text)
+    inner = re.findall(r"\blisten (\S*\b(?:443|9443))\b", text)
+    assert set(inner) == {"9443" if variable_set == "second" else "443"}
     plain = [(port, rest) for _, _, _, port, rest in listening if port]
     both = [(port, rest) for address, port, rest, _, _ in listening if port and address == "[::]:"]
     assert plain
@@ -437,3 +440,36 @@ def test_service_is_complete(role: str, variable_set: str) -> None:
         for content in (container.get("secrets") or {}).values():
             assert isinstance(content, str)
             assert content not in json.dumps({key: value for key, value in container.items() if key != "secrets"})
+
+
+def test_proxies_choose_the_site_and_ask_for_health() -> None:
+    """Those that are trusted, and nobody else; without any, who sends no server name is refused as before."""
+    texts = {name: render(ROLES / "nginx/templates/nginx.conf.j2", name) for name in VARIABLE_SETS}
+    assert "ssl_reject_handshake on;" in texts["defaults"]
+    assert "location = /balancer/health" not in texts["defaults"]
+    assert re.search(r"geo \$realip_remote_addr \$from_proxy \{\s+default 0;\s+\}", texts["defaults"])
+    second = texts["second"]
+    assert re.search(r"\$from_proxy \{\s+192\.0\.2\.77 1;\s+2001:db8:77::/48 1;\s+default 0;", second)
+    assert "ssl_reject_handshake" not in second
+    for block in re.findall(r"location = /balancer/health \{(.*?)\n        \}", second, re.DOTALL):
+        assert re.search(r"if \(\$from_proxy\) \{\s+return 200", block)
+    assert second.count("location = /balancer/health") == 2, "over TLS, and plain"
+    assert "if=$logged" in second
+
+
+@pytest.mark.parametrize(
+    ("argument", "refused"),
+    [
+        ("CHMOD 644 a.txt", False), ("CHMOD 0755 a", False), ("chmod 600 4777 a", False), ("CHMOD 775 a", False),
+        ("CHMOD 4777 a", True), ("CHMOD 4755 a", True), ("chmod 02750 a", True), ("CHMOD  1644 a", True),
+        ("CHMOD 777 a", True), ("CHMOD 666 a", True), ("CHMOD 702 a", True), ("a\x7f", True),
+        ("CHMOD u+s a", True), ("cHmOd +w a", True), ("CHMOD 0004755 a", True),
+        ("a name with 4777 in it.txt", False), ("two\tcolumns", True), ("a\x1b[31mred", True),
+        ("Über mich.txt", False),
+    ],
+)  # fmt: skip
+def test_ftp_refuses_modes_and_control_characters(argument: str, refused: bool) -> None:
+    text = render(ROLES / "ftp/templates/proftpd.conf.j2", "defaults")
+    (pattern,) = re.findall(r'(?m)^DenyFilter "(.*)"$', text)
+    # As POSIX has it, in Python's words.
+    assert bool(re.search(pattern.replace("[[:cntrl:]]", r"[\x00-\x1f\x7f]"), argument)) is refused

@@ -852,6 +852,9 @@ class TestContainers:
         assert container.container_attachments(self.toy, "shop") == [
             {"name": "shop-web", "aliases": ["toy", "toy.web"]}
         ]
+        named = {**self.toy, "aliases": {"web": ["toys.example.org"], "elsewhere": ["other.example.org"]}}
+        (attachment,) = container.container_attachments(named, "shop")
+        assert attachment["aliases"] == ["toy", "toy.web", "toys.example.org"]
 
     @pytest.mark.parametrize(
         ("actions", "reattached"),

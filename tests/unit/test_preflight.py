@@ -265,6 +265,12 @@ def test_bad_roles(role: Any) -> None:
     assert "must be one of administrator, editor, author" in problem
 
 
+def test_a_declared_display_name_may_be_the_login() -> None:
+    """Strangers see it, which is what the operator wants then."""
+    users = {"clerk": {"email": "other@example.org", "role": "author", "display_name": "Clerk"}}
+    assert preflight.site_problems({"blog": site(users=users)}) == []
+
+
 def test_accounts_differ() -> None:
     users = {"OWNER": {"email": "other@example.org", "role": "author"}}
     (problem,) = preflight.site_problems({"blog": site(users=users)})

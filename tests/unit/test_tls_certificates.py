@@ -60,7 +60,7 @@ def parameters(folder: Path, stores: list[dict[str, Any]]) -> dict[str, Any]:
         "authority_directory": str(folder / "ca"),
         "organization": "quayside",
         "authority_days": 3650,
-        "certificate_days": 397,
+        "certificate_days": 233,
         "renew_days": 60,
         "warn_days": 30,
         "stores": stores,
@@ -161,12 +161,15 @@ def test_first_run_makes_everything(run: Run, tmp_path: Path) -> None:
     alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert alternatives.get_values_for_type(x509.DNSName) == ["a.test", "www.a.test"]
     assert [str(a) for a in alternatives.get_values_for_type(x509.IPAddress)] == ["192.0.2.7", "2001:db8::1"]
-    assert certificate.not_valid_after_utc == NOW + dt.timedelta(days=397)
     assert certificate.not_valid_before_utc < NOW
+    # Both ends belong to it: not a second more than declared.
+    assert certificate.not_valid_after_utc == certificate.not_valid_before_utc + dt.timedelta(days=233, seconds=-1)
     assert [mode(tmp_path / p) for p in ("ca/ca.key", "ca/ca.crt", "tls/shop.pem")] == [0o600, 0o644, 0o400]
     assert result["certificates"]["shop"]["fingerprint"] == certificate.fingerprint(hashes.SHA256()).hex()
-    assert result["certificates"]["shop"]["not_after"] == "2032-06-06T07:08:09+00:00"
+    assert result["certificates"]["shop"]["not_after"] == "2031-12-25T06:08:08+00:00"
     assert result["authority"]["fingerprint"] == authority.fingerprint(hashes.SHA256()).hex()
+    assert result["authority"]["certificate"] == (tmp_path / "ca" / "ca.crt").read_text()
+    assert run(check=True)["authority"]["certificate"] == result["authority"]["certificate"]
 
 
 def test_authority_can_sign_certificates_and_nothing_below(run: Run, tmp_path: Path) -> None:
@@ -229,13 +232,26 @@ def test_order_and_case_of_domains_do_not_matter(run: Run) -> None:
     assert not run({"name": "shop", "domains": ["B.test", "A.test."]})["changed"]
 
 
-@pytest.mark.parametrize("days", [397 - 59, 400])
+@pytest.mark.parametrize("days", [233 - 59, 240])
 def test_renews_in_time(run: Run, tmp_path: Path, days: int) -> None:
     first = run()
     result = run(now=NOW + dt.timedelta(days=days))
     assert "expire" in result["changes"][0]
     assert result["digest"] != first["digest"]
-    assert leaf(tmp_path).not_valid_after_utc == NOW + dt.timedelta(days=days + 397)
+    assert leaf(tmp_path).not_valid_after_utc == NOW + dt.timedelta(days=days + 233, hours=-1, seconds=-1)
+
+
+def test_one_that_lives_too_long_is_replaced_once(run: Run, tmp_path: Path) -> None:
+    """Such as one from a time when certificates were valid for longer: by one of the declared length."""
+    first = run(certificate_days=234)
+    assert run(now=NOW + dt.timedelta(days=3))["changes"] == [
+        "tls/shop: issued for a.test (was valid for 234 days in all)"
+    ]
+    assert first["digest"] != run(now=NOW + dt.timedelta(days=3))["digest"]
+    assert not run(now=NOW + dt.timedelta(days=4))["changed"]
+    assert leaf(tmp_path).not_valid_after_utc < NOW + dt.timedelta(days=236)
+    # One that is shorter than declared has its whole life.
+    assert not run(now=NOW + dt.timedelta(days=5), certificate_days=300)["changed"]
 
 
 def test_replaces_what_is_not_valid_yet(run: Run) -> None:
@@ -398,11 +414,13 @@ def test_expired_authority_is_an_error(run: Run) -> None:
 
 
 def test_nothing_outlives_the_authority_and_that_is_no_reason_to_renew_forever(run: Run, tmp_path: Path) -> None:
-    run(authority_days=397)
-    late = NOW + dt.timedelta(days=380)
-    assert not run(now=late, authority_days=397)["changed"]
+    run(authority_days=233)
+    late = NOW + dt.timedelta(days=216)
+    # Its last hour is left: a certificate's days are counted from the hour before it was made.
+    assert run(now=late, authority_days=233)["changed"]
+    assert not run(now=late, authority_days=233)["changed"]
     run({"name": "shop", "domains": ["new.test"]}, now=late)
-    assert leaf(tmp_path).not_valid_after_utc == NOW + dt.timedelta(days=397)
+    assert leaf(tmp_path).not_valid_after_utc == NOW + dt.timedelta(days=233)
     result = run({"name": "shop", "domains": ["new.test"]}, now=late)
     assert not result["changed"]
     assert "expires in 17 days" in result["warnings"][0]
@@ -826,17 +844,17 @@ def test_store_may_be_below_a_link(run_stores: Run, tmp_path: Path) -> None:
 
 def test_refuses_to_renew_always(run: Run) -> None:
     with pytest.raises(module.CertificateError, match="renew_days"):
-        run(renew_days=397)
+        run(renew_days=233)
     with pytest.raises(module.CertificateError, match="renew_days"):
         run(renew_days=-1)
     assert run(renew_days=0)["changed"]
-    assert not run(renew_days=396)["changed"]
+    assert not run(renew_days=232)["changed"]
 
 
 def test_refuses_an_authority_that_its_certificates_would_outlive(run: Run) -> None:
     with pytest.raises(module.CertificateError, match="authority_days must not be less"):
-        run(authority_days=396)
-    assert run(authority_days=397)["changed"]
+        run(authority_days=232)
+    assert run(authority_days=233)["changed"]
 
 
 # --- The module ------------------------------------------------------------------------------------------------------
@@ -897,7 +915,7 @@ def test_module_warns_of_an_authority_that_ends_soon_and_shows_a_difference_if_a
         "name": "tls", "directory": str(tmp_path / "tls"), "uid": os.getuid(), "gid": os.getgid(),
         "certificates": [SHOP],
     }  # fmt: skip
-    declared = {**parameters(tmp_path, [store]), "authority_days": 397}
+    declared = {**parameters(tmp_path, [store]), "authority_days": 233}
     warnings: list[str] = []
     monkeypatch.setattr(module.AnsibleModule, "warn", lambda _, warning: warnings.append(warning))
     monkeypatch.setattr(module, "utc_now", lambda: NOW)
@@ -905,7 +923,7 @@ def test_module_warns_of_an_authority_that_ends_soon_and_shows_a_difference_if_a
     assert (first["changed"], first["library_missing"]) == (True, False)
     assert warnings == []
     assert "tls/shop: a.test" in first["diff"]["after"]
-    monkeypatch.setattr(module, "utc_now", lambda: NOW + dt.timedelta(days=338))
+    monkeypatch.setattr(module, "utc_now", lambda: NOW + dt.timedelta(days=174))
     later = run_module(module, **declared)
     assert "diff" not in later
     assert warnings == [f"{tmp_path}/ca/ca.crt expires in 59 days; no certificate can outlive it"]

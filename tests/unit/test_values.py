@@ -180,6 +180,13 @@ WRONG: list[dict[str, Any]] = [
     {"certificates_days": 826},
     {"certificates_renew_days": 397},
     {"certificates_authority_days": 100},
+    # No proxy is trusted that could ask; and what is no path.
+    {"nginx_health_path": "/up"},
+    *(
+        {"nginx_health_path": value, "nginx_trusted_proxies": ["192.0.2.7"]}
+        for value in ("up", "/a b", "/;}", "//", "/x\n")
+    ),
+    *({"nginx_public_port": value} for value in (0, 65536, "443a")),
     {"certificates_authority_directory": "/etc"},
     {"docker_daemon_options": {"x": NAN}},
     {"docker_daemon_options": []},

@@ -12,7 +12,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
 import render
-from filter_plugins.wiring import cache_users, database_logins, kept_data, network_mtu
+from filter_plugins.wiring import cache_users, database_logins, kept_data, network_mtu, own_names
 
 WIRING = Path(__file__).resolve().parents[2] / "group_vars/all/wiring.yml"
 
@@ -31,6 +31,28 @@ def test_other_password_is_there_while_one_is_rotated() -> None:
     assert cache_users({"blog": {}, "shop": {}}, passwords, "builtin", "redis", {"blog": "three"}) == {
         "blog": {"password": "one", "other_password": "three", "extended": False},
         "shop": {"password": "two", "extended": False},
+    }
+
+
+def test_site_has_its_own_names_on_its_network() -> None:
+    """Not those that must go on to lead to another server, nor those that no name server is asked for."""
+    sites: dict[str, dict[str, Any]] = {
+        "blog": {
+            "domain": "Blog.Example.org",
+            "aliases": ["www.blog.example.org", "relay.example.org", "blog.localhost"],
+        },
+        "shop": {"domain": "192.0.2.9", "aliases": ["redis", "2001:db8::9", "localhost"]},
+        "net": {
+            "domain": "mariadb",
+            "multisite": {"type": "subdomain", "sites": {"crane": {}}},
+            "aliases": ["relay.example.org", "wordpress-net"],
+            "smtp": {"host": "other.example.org"},
+        },
+    }
+    assert own_names(sites, ["mariadb:3306", "redis", ""], {"host": "Relay.example.org"}) == {
+        "web-blog": ["blog.example.org", "www.blog.example.org"],
+        "web-shop": [],
+        "web-net": ["relay.example.org", "crane.mariadb"],
     }
 
 

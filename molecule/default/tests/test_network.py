@@ -28,7 +28,7 @@ CONVERSATIONS = (
     ("adminer", "mariadb", 3306),
     ("nginx", "cadvisor", 8080),
 )
-PUBLISHED = {"nginx": {8443}, "ftp": {2121, *range(30100, 30114)}}
+PUBLISHED = {"nginx": {8443, 8444}, "ftp": {2121, *range(30100, 30114)}}
 """Container ports that are open to everybody, so to other containers on the same network as well."""
 
 # Connects to addresses from inside the network namespaces of processes, all at once, and prints who reached what.

@@ -101,6 +101,11 @@ def test_php_s_files_are_the_login_s(ftp: Client, php: Shell) -> None:
     php("mkdir -p theme && echo written by PHP > theme/style.css")
     assert ftp.get("theme/style.css") == b"written by PHP\n"
     ftp.put("theme/style.css", b"replaced by FTP")
+    for mode in ("4777", "04755", "2755", "1755", "777", "666", "u+s", "+w"):
+        refused(lambda mode=mode: ftp.sendcmd(f"SITE CHMOD {mode} theme/style.css"), "5")  # type: ignore[misc]
+    refused(lambda: ftp.sendcmd("MFF UNIX.mode=4777; theme/style.css"), "5")
+    for name in ("two\tcolumns.txt", "a\x1b[31mred.txt"):
+        refused(lambda name=name: ftp.mkd(name), "5")  # type: ignore[misc]
     ftp.sendcmd("SITE CHMOD 600 theme/style.css")
     assert php("cat theme/style.css; stat -c ' %a' theme/style.css") == "replaced by FTP 600"
     ftp.delete("theme/style.css")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import html
 import json
@@ -79,16 +80,17 @@ def test_database_holds_the_same(hafen: Site, laden: Site) -> None:
 
 def test_users(hafen: Site, laden: Site) -> None:
     users = (
-        "array_map(fn ($u) => [$u->user_login, $u->user_email, array_values($u->roles), $u->display_name], get_users())"
+        "array_map(fn ($u) => [$u->user_login, $u->user_email, array_values($u->roles),"
+        " preg_replace('/^Author [0-9a-f]{4}$/D', 'Author', $u->display_name)], get_users())"
     )
     assert sorted(hafen.wordpress(users)) == [
         ["heizer", "heizer@example.test", ["contributor"], "Meyer &amp; Söhne"],
         ["kapitaen", "kapitaen@example.test", ["administrator"], "Der Kapitän"],
-        ["lotse", "lotse@example.test", ["editor"], "lotse"],
+        ["lotse", "lotse@example.test", ["editor"], "Author"],
     ]
     assert sorted(laden.wordpress(users)) == [
-        ["patron", "patron@example.test", ["administrator"], "patron"],
-        ["vendeur", "vendeur@example.test", ["author", "subscriber"], "vendeur"],
+        ["patron", "patron@example.test", ["administrator"], "Author"],
+        ["vendeur", "vendeur@example.test", ["author", "subscriber"], "Author"],
     ]
 
 
@@ -182,6 +184,66 @@ def test_logins_are_not_told(hafen: Site) -> None:
     assert unknown.replace("nobody", "kapitaen").partition("\r\n\r\n")[2] == wrong.partition("\r\n\r\n")[2]
 
 
+def test_names_of_users_are_not_their_logins(hafen: Site, laden: Site, brache: Site) -> None:
+    """In addresses, classes, feeds: all that WordPress makes of a user's name there, or of the display name."""
+    names = "array_map(fn ($u) => [$u->user_login, $u->user_nicename, $u->nickname], get_users())"
+    for site in (hafen, laden, brache):
+        for login, nicename, nickname in site.wordpress(names):
+            assert re.fullmatch("author-[0-9a-f]{10}", nicename), login
+            assert login not in nickname
+    owner = next(nicename for login, nicename, _ in hafen.wordpress(names) if login == "kapitaen")
+    assert "Status: 404" not in hafen.ask(REQUEST_URI=f"/logbuch/author/{owner}/"), "control"
+    # A login is as unknown as any other word, and who has published nothing is nobody.
+    idle = next(nicename for login, nicename, _ in hafen.wordpress(names) if login == "heizer")
+    for name in ("kapitaen", "nobody", idle):
+        assert "Status: 404" in hafen.ask(REQUEST_URI=f"/logbuch/author/{name}/"), name
+        assert "Status: 404" in hafen.ask(REQUEST_URI=f"/?author_name={name}", QUERY_STRING=f"author_name={name}"), name
+    feeds = (
+        "/feed/",
+        "/feed/atom/",
+        "/comments/feed/",
+        "/wp-sitemap.xml",
+        "/wp-sitemap-users-1.xml",
+        "/",
+        f"/logbuch/author/{owner}/",
+    )
+    for address in feeds:
+        assert "kapitaen" not in hafen.ask(REQUEST_URI=address).partition("\r\n\r\n")[2], address
+        assert "patron" not in laden.ask(REQUEST_URI=address).partition("\r\n\r\n")[2], address
+    assert "<dc:creator><![CDATA[Der Kapit" in hafen.ask(REQUEST_URI="/feed/"), "control"
+
+
+def test_forms_do_not_tell_who_there_is(hafen: Site) -> None:
+    """By words: the one for a lost password, and what programs send; nor by time, for each has a password hashed."""
+    asked = [
+        hafen.ask(
+            "/wp-login.php",
+            f"user_login={login}",
+            QUERY_STRING="action=lostpassword",
+            REQUEST_URI="/wp-login.php?action=lostpassword",
+        )
+        for login in ("kapitaen", "kapitaen%40example.test", "nobody", "nobody%40example.test")
+    ]
+    assert "Status: 302" in asked[0]
+    assert "Location: wp-login.php?checkemail=confirm" in asked[0]
+    assert len(set(asked)) == 1
+    header = ["Basic " + base64.b64encode(f"{login}:wrong".encode()).decode() for login in ("kapitaen", "nobody")]
+    told = [
+        hafen.ask(REQUEST_URI="/wp-json/", HTTP_AUTHORIZATION=text, PHP_AUTH_USER=login, PHP_AUTH_PW="wrong")
+        for text, login in zip(header, ("kapitaen", "nobody"), strict=True)
+    ]
+    assert "incorrect_login" in told[0]
+    assert told[0].partition("\r\n\r\n")[2] == told[1].partition("\r\n\r\n")[2]
+    seconds: dict[str, float] = {}
+    for login in ("kapitaen", "nobody", "kapitaen", "nobody"):
+        timed = hafen.wordpress(
+            f"(function () {{ $t = hrtime(true); wp_authenticate('{login}', 'wrong');"
+            " return (hrtime(true) - $t) / 1e9; })()"
+        )
+        seconds[login] = min(timed, seconds.get(login, timed))
+    assert seconds["nobody"] > 0.5 * seconds["kapitaen"], seconds
+
+
 @pytest.mark.parametrize("moment", ["rest_pre_dispatch", "rest_request_before_callbacks"])
 def test_users_stay_refused_whatever_a_plugin_returns(hafen: Site, moment: str) -> None:
     """One that has nothing to say of a request returns nothing, and with that takes back what others said."""
@@ -204,7 +266,8 @@ def test_authors_are_shown_with_posts_where_declared(hafen: Site, laden: Site) -
     assert "rest_user_cannot_view" in hafen.ask(REQUEST_URI=posts, QUERY_STRING=query)
     shown = laden.ask(REQUEST_URI=posts, QUERY_STRING=query)
     assert "rest_user_cannot_view" not in shown
-    assert '"slug":"patron"' in shown
+    assert re.search('"slug":"author-[0-9a-f]{10}"', shown)
+    assert "patron" not in shown
     for route in ("users", "users?context=embed", "users/1", "users/1?context=view"):
         refused = laden.ask(REQUEST_URI=f"/wp-json/wp/v2/{route}", QUERY_STRING=route.partition("?")[2])
         assert "Status: 401" in refused, route

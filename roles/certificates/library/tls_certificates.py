@@ -7,6 +7,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import ipaddress
+import math
 import os
 import re
 import stat
@@ -77,9 +78,11 @@ options:
     type: int
     default: 3650
   certificate_days:
-    description: Validity of a new server certificate, in days. It never outlives the authority.
+    description:
+      - Validity of a server certificate, in days. It never outlives the authority. One of the authority's that is valid
+        for longer is issued again.
     type: int
-    default: 397
+    default: 366
   renew_days:
     description: A certificate that is valid for fewer days than this is issued again.
     type: int
@@ -192,7 +195,8 @@ ending:
   elements: dict
   returned: always
 authority:
-  description: The authority's C(path), C(fingerprint) and C(not_after).
+  description:
+    - The authority's C(path), C(fingerprint), C(not_after) and C(certificate) (PEM; empty where it is not made yet).
   type: dict
   returned: always
 library_missing:
@@ -207,6 +211,8 @@ COMMON_NAME_LIMIT = 64
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 CLOCK_TOLERANCE = dt.timedelta(hours=1)
 """New certificates are valid from a little before now, so that a client whose clock is behind takes them."""
+LAST_SECOND = dt.timedelta(seconds=1)
+"""Both ends of a validity are part of it (RFC 5280, 4.1.2.5)."""
 
 
 class CertificateError(Exception):
@@ -289,7 +295,9 @@ def new_authority(key: Any, organization: str, days: int, now: dt.datetime) -> A
 
 def new_certificate(key: Any, domains: list[str], authority: Authority, days: int, now: dt.datetime) -> Any:
     """Make a server certificate. The first domain is also its common name, where it is short enough for one."""
-    until = min(now + dt.timedelta(days=days), valid_until(authority.certificate))
+    since = max(now - CLOCK_TOLERANCE, valid_from(authority.certificate))
+    # Counted from its beginning: a limit of clients or profiles is one on the whole.
+    until = min(since + dt.timedelta(days=days) - LAST_SECOND, valid_until(authority.certificate))
     common_name = [d for d in domains[:1] if len(d) <= COMMON_NAME_LIMIT]
     issuer_key = authority.certificate.public_key()
     return (
@@ -298,7 +306,7 @@ def new_certificate(key: Any, domains: list[str], authority: Authority, days: in
         .issuer_name(authority.certificate.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(max(now - CLOCK_TOLERANCE, valid_from(authority.certificate)))
+        .not_valid_before(since)
         .not_valid_after(until)
         .add_extension(
             x509.SubjectAlternativeName(
@@ -491,7 +499,7 @@ class AuthorityKeeper:
         key = self._stored_key(key_path, stored_key, advice) if stored_key is not None else None
         authority = None
         # In check mode nothing is known of it: each one that is made is another.
-        self.result = {"path": str(certificate_path), "fingerprint": "", "not_after": ""}
+        self.result = {"path": str(certificate_path), "fingerprint": "", "not_after": "", "certificate": ""}
         if key is not None:
             self.target.keep_mode(key_path, 0, 0, 0o600)
         elif not self.target.check:
@@ -525,6 +533,7 @@ class AuthorityKeeper:
             "path": str(path),
             "fingerprint": fingerprint(certificate),
             "not_after": valid_until(certificate).isoformat(),
+            "certificate": certificate_text(certificate),
         }
 
 
@@ -702,6 +711,9 @@ class StoreKeeper:
         improvable = valid_until(leaf) < valid_until(authority.certificate)
         if left < dt.timedelta(days=self.parameters["renew_days"]) and improvable:
             return current, f"expires in {left.days} days"
+        lifetime = valid_until(leaf) - valid_from(leaf) + LAST_SECOND
+        if lifetime > dt.timedelta(days=self.parameters["certificate_days"]):
+            return current, f"was valid for {math.ceil(lifetime / dt.timedelta(days=1))} days in all"
         return current, ""
 
     def _parse(self, text: str | None) -> Current | None:
@@ -822,7 +834,7 @@ def main() -> None:
             "authority_directory": {"type": "path", "required": True},
             "organization": {"type": "str", "required": True},
             "authority_days": {"type": "int", "default": 3650},
-            "certificate_days": {"type": "int", "default": 397},
+            "certificate_days": {"type": "int", "default": 366},
             "renew_days": {"type": "int", "default": 60},
             "warn_days": {"type": "int", "default": 30},
             "stores": {

@@ -65,17 +65,6 @@ add_filter('oembed_response_data', static function (array $data): array {
 });
 add_filter('the_generator', '__return_empty_string');
 
-// One answer for an unknown login, an unknown address and a wrong password.
-add_filter('authenticate', static function (mixed $user): mixed {
-    $telling = ['invalid_username', 'invalid_email', 'incorrect_password', 'invalidcombo'];
-    if (is_wp_error($user) && array_intersect($telling, $user->get_error_codes())) {
-        return new \WP_Error('incorrect_login', 'The login or the password is wrong.');
-    }
-    return $user;
-}, 100);
-// The form shakes for these; the new one is one of them.
-add_filter('shake_error_codes', static fn (array $codes): array => [...$codes, 'incorrect_login']);
-
 // The site's own must-use plugins: WordPress looks in one directory only, which is the image's. The reconciler does
 // without them (like without plugins and themes), so that a broken one cannot keep it from repairing the site.
 if (!wp_installing()) {

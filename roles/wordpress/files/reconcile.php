@@ -756,6 +756,7 @@ function reconcile_site(Declaration $declared, Report $report): void
     $roles->reconcileLate();
     $users->reconcileLate($extensions->activating());
     $settings->reconcileLate($extensions->activating());
+    (new PublicNames($declared, $report))->reconcile();
     if (is_multisite()) {
         (new NetworkSettings($declared, $report))->reconcile();
     }
@@ -863,6 +864,7 @@ umask(0022);
 require __DIR__ . '/packages.php';
 require __DIR__ . '/must-use.php';
 require __DIR__ . '/cache.php';
+require __DIR__ . '/names.php';
 require __DIR__ . '/network.php';
 require __DIR__ . '/address.php';
 require __DIR__ . '/lists.php';

@@ -312,6 +312,10 @@ final class Users
                 'display_name' => wp_slash($declared['display_name'] ?? $declared['login']),
                 'role' => $declared['roles'][0],
             ]), "user {$declared['login']}");
+            if ($declared['display_name'] !== null) {
+                // A new user does not get the login for a name (pressdock-logins.php), unless it is declared.
+                succeed(wp_update_user(['ID' => $id, 'display_name' => wp_slash($declared['display_name'])]), "user {$declared['login']}");
+            }
             $user = new \WP_User($id);
             array_map($user->add_role(...), array_slice($declared['roles'], 1));
             $this->rememberPassword($user, $declared['password']);
