@@ -867,7 +867,7 @@ def belonging_to(listing: Iterable[Mapping[str, Any]], stack: str, commands: boo
         (entry.get("Names") or [entry.get("Name", "")])[0].lstrip("/")
         for entry in listing
         if (labels := entry.get("Labels") or {}).get("pressdock.stack") == stack
-        and (commands or "pressdock.command" not in labels)
+        and (commands or engine_api.COMMAND_LABEL not in labels)
     ]
 
 

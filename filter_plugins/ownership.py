@@ -113,7 +113,11 @@ class Reclaim:
 
         :param whole: whether all that the stack has is declared here, so that what is not is nobody's.
         """
-        own = [one for one in self.listed if is_own(one, self.stack)]
+        own = [
+            one
+            for one in self.listed
+            if is_own(one, self.stack) and engine_api.COMMAND_LABEL not in (one.get("Labels") or {})
+        ]
         claimants: dict[str, list[dict[str, Any]]] = {}
         for one in own:
             claimants.setdefault(self._own_name(one), []).append(one)

@@ -12,14 +12,13 @@ from typing import Any
 
 from filter_plugins.container import container_mounts, container_tmpfs
 from filter_plugins.formats import bytes_from_size
+from module_utils.engine_api import COMMAND_LABEL
 
 NAME = "wordpress_cli"
 """Of the image."""
 WORK = "work"
 """Directory below the stack's, with one for each site: where commands read and write files."""
 WORK_PATH = "/work"
-COMMAND_LABEL = "pressdock.command"
-"""Marks a container that runs a command once: it is the stack's, and no run compares or removes it."""
 SERVICE_LABEL = "pressdock.service"
 OTHERS_SHARE = 4
 """The part of the memory that is left to the database's programs, and to files in memory: one in so many."""

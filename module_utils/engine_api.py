@@ -24,6 +24,8 @@ STACK_LABEL = "pressdock.stack"
 SERVICE_LABEL = "pressdock.service"
 CONTAINER_LABEL = "pressdock.container"
 """Short name of a container of the stack, whatever it is called."""
+COMMAND_LABEL = "pressdock.command"
+"""Marks a container that runs a command once (`make wp`) and ends by itself: no run compares or removes it."""
 SHORT_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 HELD = "records/.held"
 """Below the stack's directory: an empty file for each volume that has held something. No container is called so."""
@@ -347,8 +349,9 @@ def look(path: str, stack: str, data_dir: str) -> dict[str, Any]:
     :return: nothing but `info` (none) where no engine answers. `Subnets` of a network are its ranges of addresses.
         `Data` of a container is what it has mounted of the stack's directory. `found` is a dict of a container's name
         to its fingerprint, its undeclared options, its aliases, its own short name, whether it is the one that
-        was recorded under that, which of its mounts are other directories by now, whether it is healthy, and what its health check printed last; `records` is one of its name
-        to what was recorded when it was last compared. `directories` is one of a volume's name to what is at its path.
+        was recorded under that, which of its mounts are other directories by now, whether it is healthy, and what its
+        health check printed last; `records` is one of its name to what was recorded when it was last compared.
+        `directories` is one of a volume's name to what is at its path.
     :raises OSError: when the engine stops answering in the middle.
     """
     info = ask(path, "/info")

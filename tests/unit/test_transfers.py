@@ -45,7 +45,7 @@ def digest(text: str) -> str:
 
 def test_static_sites_are_compared_by_digests(sources: dict[str, str]) -> None:
     action = static(sources, {"changed": False, "wanted": {}})
-    assert action.run() == {"changed": False, "wanted": {}}
+    assert action.run() == {"changed": False, "wanted": {}, "unreadable": {}}
     ((_, arguments),) = action.executed
     assert arguments == {
         "trees": [
@@ -68,7 +68,7 @@ def test_what_static_sites_lack_follows_in_an_archive(sources: dict[str, str], t
     (tmp_path / "press/b.css").hardlink_to(tmp_path / "press/deep/a.css")
     names = ["deep/a.css", "b.css"]
     action = static(sources, {**ASKED, "wanted": {"1": names}}, BROUGHT)
-    assert action.run() == BROUGHT
+    assert action.run() == {**BROUGHT, "unreadable": {}}
     ((remote, content),) = action.transferred
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         assert [(member.name, member.isfile()) for member in archive] == [(f"1/{name}", True) for name in names]
@@ -95,10 +95,14 @@ def test_static_sites_leave_nothing_behind_when_they_fail(sources: dict[str, str
 
 
 def test_source_that_cannot_be_copied_exactly_is_named(sources: dict[str, str], tmp_path: Path) -> None:
-    action = static({**sources, "docs": str(tmp_path / "nowhere")})
+    """And it holds up no other one."""
+    action = static({**sources, "docs": str(tmp_path / "nowhere")}, {"changed": False, "wanted": {}})
     found = action.run()
-    assert found["failed"]
-    assert found["msg"].startswith(f"nginx_static_sites: {tmp_path}/nowhere: ")
+    assert not found.get("failed")
+    assert list(found["unreadable"]) == ["docs"]
+    assert found["unreadable"]["docs"].startswith(f"{tmp_path}/nowhere: ")
+    ((_, arguments),) = action.executed
+    assert [tree["path"] for tree in arguments["trees"]] == ["/d/static/press"]
 
 
 @pytest.fixture

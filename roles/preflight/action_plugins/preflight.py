@@ -8,6 +8,7 @@ the rules of filter_plugins/preflight.py.
 
 from __future__ import annotations
 
+import re
 import stat
 import sys
 from collections.abc import Mapping
@@ -37,6 +38,10 @@ PROJECT = Path(__file__).resolve().parents[3]
 SHIPPED = ("sites.yml", "stack.yml", "wiring.yml")
 _PAIR = ("certificate", "key")
 _READ_FILE = trust_as_template("{{ lookup('ansible.builtin.file', __preflight_path) }}")
+
+
+SAME_AS = re.compile(r"\{\{ (\w+) \}\}")
+"""A default that is another variable, and nothing else."""
 
 
 class ActionModule(ActionBase):
@@ -157,8 +162,17 @@ class ActionModule(ActionBase):
             known=[*self._specs, *self._defaults],
             prefixes=["stack", *(role.name for role in self._roles)],
             site_spec=self._site_spec,
-            wired=list(self._load(PROJECT / "group_vars" / "all" / "wiring.yml")),
+            wired=[*self._load(PROJECT / "group_vars" / "all" / "wiring.yml"), *self._followers(variables)],
         ), unresolved
+
+    def _followers(self, variables: Mapping[str, Any]) -> list[str]:
+        """Name the variables that have another one's value, for nobody has set them."""
+        return [
+            name
+            for name, default in self._defaults.items()
+            if (match := SAME_AS.fullmatch(str(default))) and match[1] in self._specs
+            if variables.get(name, default) == default
+        ]
 
     def _file_problems(self, folder: Path) -> list[str]:
         """Check that the operator's own files of variables are read, and are not overruled by the project's."""
