@@ -360,7 +360,8 @@ def look(path: str, stack: str, data_dir: str) -> dict[str, Any]:
     containers = ask_again(path, "/containers/json?all=1")
     volumes = ask_again(path, "/volumes").get("Volumes") or []
     devices = {volume["Name"]: str((volume.get("Options") or {}).get("device") or "") for volume in volumes}
-    found, records = {}, {}
+    found: dict[str, dict[str, Any]] = {}
+    records: dict[str, dict[str, Any]] = {}
     for container in containers:
         if (container.get("Labels") or {}).get(STACK_LABEL) != stack:
             continue
@@ -369,17 +370,18 @@ def look(path: str, stack: str, data_dir: str) -> dict[str, Any]:
             continue
         name = inspected["Name"].lstrip("/")
         health = (inspected.get("State") or {}).get("Health") or {}
+        own = own_name(container["Labels"], (inspected.get("Config") or {}).get("Hostname"), name, stack)
+        records[name] = read_record(data_dir, own)
         found[name] = {
             "fingerprint": fingerprint(inspected),
             "undeclared": undeclared_options(inspected),
             "aliases": given_aliases(inspected),
-            "own_name": own_name(container["Labels"], (inspected.get("Config") or {}).get("Hostname"), name, stack),
+            "own_name": own,
+            "recorded": records[name].pop("id", "") == container["Id"],
             "moved": moved_mounts(inspected, devices, data_dir),
             "healthy": health.get("Status") == "healthy",
             "report": str(((health.get("Log") or [{}])[-1]).get("Output") or "").strip(),
         }
-        records[name] = read_record(data_dir, found[name]["own_name"])
-        found[name]["recorded"] = records[name].pop("id", "") == container["Id"]
     return {
         "info": described(info),
         "containers": [

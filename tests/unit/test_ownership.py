@@ -17,7 +17,7 @@ STACK, DATA = "shop", "/d"
 WEB = {"name": "web", "overlap": "front", "networks": ["front"], "volumes": [{"name": "site", "path": "/site"}]}
 STORE = {"name": "store", "networks": ["back"], "volumes": [{"name": "data", "path": "/var/lib/store"}]}
 GATE = {"name": "gate", "networks": ["front"], "ports": ["192.0.2.4:8443:443/tcp", "[::1]:3000-3001:3000-3001/udp"]}
-DECLARED = [WEB, STORE, GATE]
+DECLARED: list[dict[str, Any]] = [WEB, STORE, GATE]
 
 
 def one(
@@ -140,6 +140,15 @@ def test_what_claims_nothing_goes_last(harmless: dict[str, Any]) -> None:
 def test_a_part_of_the_stack_looks_after_its_own() -> None:
     engine = looked(one("a", "other", "ftp"), one("b", "elsewhere", "store"))
     assert steps(engine, whole=False) == [("rename", "elsewhere", "shop-store")]
+
+
+def test_a_command_that_runs_in_a_site_is_no_rival() -> None:
+    """It writes in the same volume, and ends by itself."""
+    data = [{"place": f"{DATA}/volumes/data", "rw": True}]
+    listed, found = one("a", "shop-wp-kai-1", Data=data)
+    assert steps(looked((listed, found))) == [("remove", "shop-wp-kai-1", "")], "control"
+    listed["Labels"] = {**listed["Labels"], "pressdock.command": "wp"}
+    assert steps(looked((listed, found))) == []
 
 
 class TestStrangers:
