@@ -148,6 +148,8 @@ def create_options(
     environment = {
         **(container.get("environment") or {}),
         "PHP_MEMORY_LIMIT": str(memory - memory // OTHERS_SHARE),
+        # It starts the database's programs.
+        "PHP_DISABLED_FUNCTIONS": "",
         "PRESSDOCK_URL": command["url"],
         "WP_CLI_CONFIG_PATH": "/etc/wordpress/wp-cli.yml",
         "WP_CLI_CACHE_DIR": "/tmp/wp-cli-cache",  # noqa: S108 -- of the container

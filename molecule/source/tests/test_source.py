@@ -185,7 +185,7 @@ def reconcile(stack: Stack, state: dict[str, Any]) -> Any:
     text = base64.b64encode(json.dumps(state).encode()).decode()
     return stack.host.run(
         "echo %s | base64 --decode"
-        " | docker exec --interactive quayside-wordpress-kai php /usr/local/lib/wordpress/reconcile.php",
+        " | docker exec --interactive quayside-wordpress-kai sh /usr/local/lib/wordpress/reconcile",
         text,
     )
 

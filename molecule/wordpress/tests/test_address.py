@@ -280,7 +280,7 @@ def test_address_that_somebody_has_changed_is_no_move(runs: Runs, hafen: Site) -
 
 # --- Killed ---------------------------------------------------------------------------------------------------------
 
-PROCESS = "docker exec --interactive quayside-wordpress-brache php /usr/local/lib/wordpress/reconcile.php"
+PROCESS = "docker exec --interactive quayside-wordpress-brache sh /usr/local/lib/wordpress/reconcile"
 ROWS = 12000
 
 

@@ -56,7 +56,7 @@ def reconcile(stack: Stack, state: dict[str, Any]) -> tuple[dict[str, Any], str]
     text = base64.b64encode(json.dumps(state).encode()).decode()
     result = stack.host.run(
         "echo %s | base64 --decode"
-        " | docker exec --interactive quayside-wordpress-brache php /usr/local/lib/wordpress/reconcile.php",
+        " | docker exec --interactive quayside-wordpress-brache sh /usr/local/lib/wordpress/reconcile",
         text,
     )
     report = dict(json.loads(result.stdout))

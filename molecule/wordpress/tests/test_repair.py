@@ -14,7 +14,7 @@ from tests.support.wordpress import CORE
 
 Site = Any
 RECONCILE = (
-    "docker exec --interactive quayside-wordpress-{site} php /usr/local/lib/wordpress/reconcile.php"
+    "docker exec --interactive quayside-wordpress-{site} sh /usr/local/lib/wordpress/reconcile"
     " < /root/{site}-{kind}.json"
 )
 TABLES = 12

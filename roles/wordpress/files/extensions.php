@@ -230,7 +230,7 @@ final class Activation
         $output = tmpfile();
         $process = proc_open([PHP_BINARY, self::PROGRAM], [
             ['pipe', 'r'], ['file', '/dev/null', 'w'], $output, ['pipe', 'w'],
-        ], $pipes);
+        ], $pipes, null, ['PHP_DISABLED_FUNCTIONS' => (string) getenv('PRESSDOCK_DISABLED_FUNCTIONS')] + getenv());
         fwrite($pipes[0], json_encode([
             'plugins' => $plugins, 'again' => $again, 'alone' => $alone, 'user' => $owner ? $owner->ID : 0, 'host' => $_SERVER['HTTP_HOST'],
             'cached' => wp_using_ext_object_cache() && method_exists($GLOBALS['wp_object_cache'], 'stored'),
