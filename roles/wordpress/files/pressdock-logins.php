@@ -98,6 +98,11 @@ add_filter('lostpassword_errors', static function (\WP_Error $errors, mixed $use
     foreach (TELLING_ERRORS as $code) {
         $errors->remove($code);
     }
+    if (!$errors->has_errors() && !sends_mail()) {
+        // Whoever asks would wait for a mail that never comes.
+        $errors->add('no_mail', 'This site cannot send mail. Ask whoever runs it for a new password.');
+        error_log('pressdock: mail was not sent: no relay is declared (wordpress_smtp)');
+    }
     if ($errors->has_errors()) {
         return $errors;
     }

@@ -51,6 +51,13 @@ add_action('phpmailer_init', static function (\PHPMailer\PHPMailer\PHPMailer $ma
     $mailer->Sender = $relay['from'];
 }, 1000);
 
+/** Says whether there is a way for mail: the declared relay, or one that a plugin has. */
+function sends_mail(): bool
+{
+    $ways = array_merge([], ...array_values($GLOBALS['wp_filter']['phpmailer_init']->callbacks ?? []));
+    return PRESSDOCK_SMTP || has_filter('pre_wp_mail') || count($ways) > 1;
+}
+
 /** Returns text on one line, for the log, up to where it is no text: after a broken TLS connection come bytes of that. */
 function log_line(string $text): string
 {
