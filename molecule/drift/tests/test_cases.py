@@ -16,6 +16,7 @@ from tests.support.cases import DATA, ROUNDS, Shell, root_shell
 from tests.support.runs import Run, Runs, Snapshot
 from tests.support.stack import Stack
 
+UNCOMPARED = "Tell | Name what a run would end with"
 CASES = [(name, case) for name, cases in ROUNDS.items() for case in cases]
 
 
@@ -94,7 +95,9 @@ class TestRound:
     def test_is_predicted(self, rounds: Callable[[str], Round], name: str) -> None:
         """Task by task and item by item, neither less nor more."""
         happened = rounds(name)
-        assert happened.predicted.changed_items == happened.repaired.changed_items
+        # What a check run cannot compare, for a run repairs it before, it says besides.
+        told = {(task, item) for task, item in happened.predicted.changed_items if task == UNCOMPARED}
+        assert happened.predicted.changed_items - told == happened.repaired.changed_items
 
     def test_leaves_nothing_to_do(self, rounds: Callable[[str], Round], name: str) -> None:
         assert rounds(name).again.changes == []

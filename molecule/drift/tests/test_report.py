@@ -35,7 +35,8 @@ LOOK = "user boarder administers the site (administrator), and nobody declares i
 @pytest.fixture
 def _stranger(stack: Stack) -> Iterator[None]:
     """Leave a program among the uploads, and a container in the web server's network namespace: no run touches them."""
-    stack.host.check_output("touch %s", UPLOAD)
+    # As PHP would leave it: a file of another owner is a difference.
+    stack.host.check_output("touch %s && chown --reference %s %s", UPLOAD, MARKET, UPLOAD)
     # Without the label it would inherit the image's: that of the stack.
     stack.host.check_output(
         "docker run --detach --name stranger --label pressdock.stack=none --network container:quayside-nginx"
@@ -50,7 +51,7 @@ def _stranger(stack: Stack) -> Iterator[None]:
 @pytest.fixture
 def _stowaway(stack: Stack) -> Iterator[None]:
     """Leave a plugin that nobody declares, which no run touches either."""
-    stack.host.check_output("mkdir %s", STOWAWAY)
+    stack.host.check_output("mkdir %s && chown --reference %s %s", STOWAWAY, MARKET, STOWAWAY)
     yield
     stack.host.run("rmdir %s", STOWAWAY)
 
