@@ -101,7 +101,8 @@ def test_database_is_compared_though_the_cache_is_warm(hafen: Site, brache: Site
     assert brache.wordpress(key % "set(WP_REDIS_PREFIX . 'old', 'x')") is True
     assert brache.wordpress(key % "get(WP_REDIS_PREFIX . 'old')") == "x", "control"
     brache.sql("UPDATE hafen_options SET option_value = '9' WHERE option_name = 'posts_per_page'")
-    stack.host.check_output("printf '%%s' %s > %s", foreign, drop_in(brache))
+    path = drop_in(brache)
+    stack.host.check_output("printf '%%s' %s > %s && chown --reference \"$(dirname %s)\" %s", foreign, path, path, path)
     try:
         assert changed_sites(runs.converge("--check")) == 2
         assert hafen.option("blogname") == "Gekapert"

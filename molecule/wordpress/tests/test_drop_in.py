@@ -76,6 +76,7 @@ def test_drop_in(stack: Stack, hafen: Site) -> None:
     copy = "docker exec --interactive %s sh -c 'cat > /tmp/cache_test.php' < /root/cache_test.php"
     stack.host.check_output(copy, hafen.container.name)
     result = hafen.container.run(
+        "env", "PHP_DISABLED_FUNCTIONS=",
         "php", "/tmp/cache_test.php", "/run/secrets/site.php", "/usr/local/lib/wordpress/object-cache.php"  # noqa: S108
     )  # fmt: skip
     hafen.container.run("rm", "/tmp/cache_test.php")  # noqa: S108 -- of the container

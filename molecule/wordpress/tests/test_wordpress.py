@@ -227,11 +227,14 @@ def test_forms_do_not_tell_who_there_is(hafen: Site) -> None:
     # There is no relay in this scenario: that is what everybody is told.
     assert "cannot send mail" in asked[0]
     assert len({re.sub("value=[^ ]*", "", text) for text in asked}) == 1, "what was typed is in the form again"
+    in_use = "update_network_option(get_main_network_id(), 'using_application_passwords', %s)"
+    assert hafen.wordpress(in_use % 1) is True, "only then are they looked for"
     header = ["Basic " + base64.b64encode(f"{login}:wrong".encode()).decode() for login in ("kapitaen", "nobody")]
     told = [
         hafen.ask(REQUEST_URI="/wp-json/", HTTP_AUTHORIZATION=text, PHP_AUTH_USER=login, PHP_AUTH_PW="wrong")
         for text, login in zip(header, ("kapitaen", "nobody"), strict=True)
     ]
+    hafen.wordpress("delete_network_option(get_main_network_id(), 'using_application_passwords')")
     assert "incorrect_login" in told[0]
     assert told[0].partition("\r\n\r\n")[2] == told[1].partition("\r\n\r\n")[2]
     seconds: dict[str, float] = {}
