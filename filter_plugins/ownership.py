@@ -107,12 +107,14 @@ class Reclaim:
         self.exclusive = exclusive_directories(self.declared.values(), data_dir)
         self.steps: list[dict[str, str]] = []
         self._gone: set[str] = set()
+        self._whole = False
 
     def run(self, *, whole: bool = True) -> list[dict[str, str]]:
         """Return the steps.
 
         :param whole: whether all that the stack has is declared here, so that what is not is nobody's.
         """
+        self._whole = whole
         own = [
             one
             for one in self.listed
@@ -185,6 +187,7 @@ class Reclaim:
             {
                 "action": "rename",
                 "container": name,
+                "own": "",
                 "id": str(kept["Id"]),
                 "present": present,
                 "name": full,
@@ -211,10 +214,13 @@ class Reclaim:
         if container["Id"] in self._gone:
             return
         self._gone.add(str(container["Id"]))
+        own = self._own_name(container)
         self.steps.append(
             {
                 "action": "remove",
                 "container": name,
+                # What there is of nobody's but its own goes with it: secrets, configuration, records.
+                "own": own if self._whole and own not in self.declared else "",
                 "id": str(container["Id"]),
                 "present": name_of(container),
                 "name": "",

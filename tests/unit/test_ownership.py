@@ -147,8 +147,18 @@ def test_a_command_that_runs_in_a_site_is_no_rival() -> None:
     data = [{"place": f"{DATA}/volumes/data", "rw": True}]
     listed, found = one("a", "shop-wp-kai-1", Data=data)
     assert steps(looked((listed, found))) == [("remove", "shop-wp-kai-1", "")], "control"
+    assert steps(looked((listed, found)), whole=False) == [], "it may be another service's"
     listed["Labels"] = {**listed["Labels"], "pressdock.command": "wp"}
     assert steps(looked((listed, found))) == []
+
+
+@pytest.mark.parametrize(("own", "whole", "gone"), [("old", True, ["old"]), ("old", False, []), ("store", True, [""])])
+def test_what_was_of_nobody_else_goes_with_it(own: str, whole: bool, gone: list[str]) -> None:
+    """Its secrets would lie there for ever; those of a declared container are that one's."""
+    data = [{"place": f"{DATA}/volumes/data", "rw": True}]
+    engine = looked(one("a", "shop-store", "store", recorded=True), one("b", "somewhere", own, Data=data))
+    found = ownership.Reclaim(DECLARED, engine, STACK, DATA).run(whole=whole)
+    assert [step["own"] for step in found if step["action"] == "remove"] == gone
 
 
 class TestStrangers:

@@ -31,7 +31,8 @@ class ActionModule(ActionBase):
     """Takes `look`: what `engine_look` has returned a moment ago, empty if nobody has asked.
 
     Of a run that is about some services alone, `only` names them: the others are compared, for theirs is the stack as
-    well, but nothing is prepared for them. With `all_images` all images count.
+    well, but nothing is prepared for them. With `all_images` all images count. Of a run that is about the `whole` stack
+    a container with its label that nobody declares has no right to what a declared one claims.
 
     Uses the variable `container_services` and what the services' templates name. Fails where a volume is another than
     declared, where its data are not where they were, and where somebody else writes in a directory that one container
@@ -109,7 +110,7 @@ class ActionModule(ActionBase):
         problems += ownership.foreign_writers(own, engine, stack, data_dir)
         if problems:
             return {"failed": True, "msg": "\n".join(problems)}
-        steps = ownership.Reclaim(own, engine, stack, data_dir).run(whole=len(acting) == len(services))
+        steps = ownership.Reclaim(own, engine, stack, data_dir).run(whole=bool(self._task.args.get("whole")))
         engine = ownership.engine_after(engine, steps)
         names = [service["name"] for service in services]
         needed = container.needed_images(services if self._task.args.get("all_images") else acting, images, contexts)
