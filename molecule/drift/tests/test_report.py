@@ -26,7 +26,8 @@ INTRUDER = (
     " FROM wharf_market.stall_users WHERE user_login = 'boarder'"
 )
 INTRUDER_GONE = (
-    "DELETE m, u FROM wharf_market.stall_usermeta m JOIN wharf_market.stall_users u ON u.ID = m.user_id"
+    # Aliases of tables belong to the database that is selected.
+    "USE wharf_market; DELETE m, u FROM stall_usermeta m JOIN stall_users u ON u.ID = m.user_id"
     " WHERE u.user_login = 'boarder'"
 )
 LOOK = "user boarder administers the site (administrator), and nobody declares it; registered 2025-05-05 00:00:00"
