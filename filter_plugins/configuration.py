@@ -167,6 +167,16 @@ def unloaded_configurations(
     ]
 
 
+def services_to_load(
+    configurations: Mapping[str, Mapping[str, Any]], answers: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """Name the services whose configuration is not in place, or not loaded (:func:`unloaded_configurations`)."""
+    unloaded = unloaded_configurations(configurations, answers)
+    return sorted(
+        {planned["service"] for name, planned in configurations.items() if planned["changes"] or name in unloaded}
+    )
+
+
 def loaded_stamp(answer: Mapping[str, Any]) -> str:
     """Return the stamp that a container has answered; nothing where it has not."""
     return str(answer.get("stdout") or "").strip() if answer.get("rc") == 0 else ""
@@ -244,6 +254,7 @@ class FilterModule:
             "configurations_to_judge": configurations_to_judge,
             "judge_command": judge_command,
             "load_command": load_command,
+            "services_to_load": services_to_load,
             "stamp_questions": stamp_questions,
             "stamped_trees": stamped_trees,
             "unloaded_configurations": unloaded_configurations,

@@ -131,6 +131,14 @@ class TestLoaded:
     def test_nothing_is_loaded_that_is_not_in_place(self) -> None:
         assert configuration.unloaded_configurations(in_place(planned(), ""), answer("")) == ["web"]
 
+    def test_service_is_left_to_be_done_for_that_has_one_to_place_or_to_load(self) -> None:
+        placed = in_place(planned())
+        right = placed["web"]["stamp_value"]
+        assert configuration.services_to_load(placed, answer(right)) == []
+        assert configuration.services_to_load(placed, answer("0123")) == ["proxy"]
+        differs = {"web": {**placed["web"], "changes": [f"{PATH}/web.conf: content"]}}
+        assert configuration.services_to_load(differs, answer(right)) == ["proxy"]
+
     def test_is_asked_until_the_stamp_is_answered(self) -> None:
         placed = in_place(planned())
         right = placed["web"]["stamp_value"]
