@@ -9,6 +9,7 @@ import pytest
 from filter_plugins import preflight
 from filter_plugins.values import shown
 from hostile import HOSTILE
+from tests.support.target import GIB, HOST
 
 SITE: dict[str, Any] = {
     "domain": "blog.example.org",
@@ -17,26 +18,7 @@ SITE: dict[str, Any] = {
     "administrator": {"login": "owner", "email": "owner@example.org"},
     "users": {"author": {"email": "author@example.org", "role": "author"}},
 }
-GIB = 1024**3
 ANYWHERE = "0.0.0.0"  # noqa: S104 - compared with, not bound
-HOST: dict[str, Any] = {
-    "distribution": "Debian",
-    "distribution_version": "13.2",
-    "architecture": "x86_64",
-    "python_version": [3, 13, 5],
-    "python": {"path": "/usr/bin/python3", "packaged": True},
-    "missing_libraries": [],
-    "root_path": True,
-    "memory": 8 * GIB,
-    "disks": {"/srv/pressdock": {"free": 50 * GIB, "device": 1, "read_only": False}},
-    "real_data_dir": "/srv/pressdock",
-    "listeners": [],
-    "routes": [],
-    "networks": {},
-    "engine": True,
-    "engine_version": "26.1.5",
-    "containers": [],
-}
 
 
 def site(**changes: Any) -> dict[str, Any]:

@@ -13,29 +13,11 @@ import render
 from module_utils import run_lock
 from tests.support.actions import Action
 from tests.support.load import load
+from tests.support.target import HOST
 
 module = load("roles/preflight/action_plugins/preflight.py", "preflight_action")
 lock_action = load("roles/preflight/action_plugins/run_lock.py", "run_lock_action")
 
-GIB = 1 << 30
-HOST: dict[str, Any] = {
-    "distribution": "Debian",
-    "distribution_version": "13.2",
-    "architecture": "x86_64",
-    "python_version": [3, 13, 5],
-    "python": {"path": "/usr/bin/python3", "packaged": True},
-    "missing_libraries": [],
-    "root_path": True,
-    "memory": 16 * GIB,
-    "disks": {"/srv/pressdock": {"free": 500 * GIB, "device": 1, "read_only": False}},
-    "real_data_dir": "/srv/pressdock",
-    "listeners": [],
-    "routes": [],
-    "networks": {},
-    "engine": True,
-    "engine_version": "26.1.5",
-    "containers": [],
-}
 LOOK = {
     "host": HOST, "engine": {"info": None}, "missing_libraries": ["requests"], "certificates": "pem",
     "ansible_facts": {"a": 1}, "changed": False,
