@@ -232,7 +232,9 @@ def test_forms_do_not_tell_who_there_is(hafen: Site) -> None:
     header = ["Basic " + base64.b64encode(f"{login}:wrong".encode()).decode() for login in ("kapitaen", "nobody")]
     # WordPress takes them over TLS only.
     told = [
-        hafen.ask(REQUEST_URI="/wp-json/", HTTPS="on", HTTP_AUTHORIZATION=text, PHP_AUTH_USER=login, PHP_AUTH_PW="wrong")
+        hafen.ask(
+            REQUEST_URI="/wp-json/", HTTPS="on", HTTP_AUTHORIZATION=text, PHP_AUTH_USER=login, PHP_AUTH_PW="wrong"
+        )
         for text, login in zip(header, ("kapitaen", "nobody"), strict=True)
     ]
     hafen.wordpress("delete_network_option(get_main_network_id(), 'using_application_passwords')")
