@@ -8,7 +8,8 @@ import pytest
 
 from filter_plugins import sizing
 from filter_plugins.formats import bytes_from_size
-from test_preflight_action import HOST, LOOK, SITE, action
+from test_preflight_action import LOOK, SITE, action
+from tests.support.target import HOST
 
 MIB = 1 << 20
 # What the kernel counts of machines that are sold with 1, 2, 4, 8 and 64 GB, in MiB.
